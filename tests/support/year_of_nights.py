@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path_table import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path_list import (
     PathList,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (

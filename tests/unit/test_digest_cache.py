@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
+    digest_cache,
+    path_table,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.digest_cache import (
     DigestCache,
     Identity,
     Known,
     plan,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path_table import (
+    IDENTITIES,
+    PathTable,
 )
 
 DAY = 86400.0
@@ -121,3 +131,29 @@ def test_what_is_both_new_and_of_the_share_is_left_out_of_the_cached_ones() -> N
     found = plan(entries, files, now=NOW, full_days=30, written_once=True)
     assert found.to_read == ["changed", "new", "old"] and found.before == {"old": "a" * 64}
     assert found.cached == {"kept": "a" * 64} and len(found.cached) == 1
+
+
+def test_a_night_with_a_new_backup_takes_no_memory_for_what_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a million backups have almost the same paths each night, which are in memory once."""
+    monkeypatch.setattr(path_table, "_LEAST_FOLLOWED", 0)
+    file = tmp_path / "cache.json"
+    known = {f"daily/{number:03d}": [1, 2, 3, 4, "a" * 64, 5.0] for number in range(100)}
+    rotated = {"daily/000-rotated": [1, 2, 3, 4, "c" * 64, 5.0]}
+    file.write_text(json.dumps({**known, **rotated}, sort_keys=True))
+    identity = (1, 2, 3, 4)
+    paths = sorted([*known, "daily/050-new"])
+    files = PathTable(IDENTITIES, {path: identity for path in paths})
+    cache = digest_cache.DigestCache(str(file), files)
+    planned = digest_cache.plan(cache.entries, files, now=9, full_days=float("inf"))
+    assert list(planned.to_read) == ["daily/050-new"]
+    assert planned.cached.keys() == known.keys()
+    cache.learn(files, {"daily/050-new": "b" * 64}, 9)
+    assert cache.entries.has_memory_of(files) and cache.save(files) is None
+    again = digest_cache.DigestCache(str(file), files)
+    assert list(again.entries) == paths and again.entries["daily/050-new"].sha256 == "b" * 64
+    # What is not as it was is read again.
+    files["daily/007"] = (1, 2, 3, 5)
+    changed = digest_cache.plan(again.entries, files, now=9, full_days=float("inf"))
+    assert list(changed.to_read) == ["daily/007"]

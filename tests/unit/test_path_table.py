@@ -5,18 +5,27 @@ from __future__ import annotations
 import random
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import path_table
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
+    path_block,
+    path_table,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path_list import (
+    PathList,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path_table import (
     DIGESTS,
     SIZES,
     STATES,
-    PathList,
     PathTable,
     TableBuilder,
     only_in,
     total_bytes,
 )
 
+# A form that shows the sizes of another table as twice as much.
+DOUBLED: path_block.RowForm[int] = path_block.RowForm(
+    "q", lambda size: (size // 2,), lambda _path, size: 2 * size
+)
 # Half a surrogate pair stands for a byte that is not UTF-8; it sorts before what is beyond it.
 PIECES = ["a", "daily/", "/", "\udcff", "\U0001f600", "é", "0", "\n"]
 
@@ -154,3 +163,52 @@ def test_a_table_that_is_built_like_another_one(paths: list[str]) -> None:
     assert table == expected and list(table) == sorted(paths)
     table["aa"] = 9
     assert dict(like.items()) == {"a": 1, "b": 2, "c": 3} and table["aa"] == 9
+
+
+@pytest.mark.parametrize("most_late", [1, 4, 4096])
+def test_a_table_that_has_almost_the_paths_of_another_one(
+    most_late: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does what a dict does, and the other one stays as it is (each night has a new backup)."""
+    monkeypatch.setattr(path_table, "_MOST_LATE", most_late)
+    monkeypatch.setattr(path_table, "_LEAST_FOLLOWED", 0)
+    rng = random.Random(most_late)
+    shared = 0
+    for _round in range(300):
+        paths = {random_path(rng) for _number in range(rng.randrange(60))}
+        base: PathTable[int] = PathTable(SIZES, {path: 1 for path in paths})
+
+        def near(base: PathTable[int] = base) -> tuple[PathTable[int], dict[str, int]]:
+            chosen = {path for path in base if rng.random() < 0.95}
+            chosen |= {random_path(rng) for _number in range(rng.randrange(3))}
+            rows = {path: rng.randrange(3) for path in sorted(chosen, key=path_block.encoded)}
+            order = list(rows.items())
+            if rng.random() < 0.2:
+                rng.shuffle(order)
+            made = PathTable.sorted_from(SIZES, ((path, (one,)) for path, one in order), base)
+            return made, rows
+
+        table, expected = near()
+        other, expected_other = near()
+        shared += table._paths is other._paths
+        assert (table == other) == (expected == expected_other)
+        assert list(only_in(table, other)) == [one for one in expected if one not in expected_other]
+        view, seen = table.view(DOUBLED, 0), dict(expected)
+        assert table.same_paths(other) == (expected.keys() == expected_other.keys())
+        assert table.like(base) == table and dict(table.like(other).items()) == expected
+        for _step in range(rng.randrange(20)):
+            path = rng.choice([*paths, random_path(rng)])
+            if rng.random() < 0.6:
+                table[path] = expected[path] = rng.randrange(9)
+            else:
+                assert table.pop(path, None) == expected.pop(path, None)
+            assert (len(table), table.get(path)) == (len(expected), expected.get(path))
+            if rng.random() < 0.2:
+                assert dict(table.items()) == expected
+                assert list(table) == sorted(expected, key=path_block.encoded)
+        assert dict(view.items()) == {path: 2 * one for path, one in seen.items()}
+        assert table.has_text("0") or not any("0" in path for path in expected)
+        assert sorted(table.column(0)) == sorted(expected.values())
+        assert list(base.values()) == [1] * len(paths) and set(base) == paths
+        assert dict(other.items()) == expected_other
+    assert shared > 20 or most_late < 4

@@ -134,6 +134,34 @@ class TestJob:
         monkeypatch.undo()
         assert server_job.run(daily).alarms == {}
 
+    def test_an_unreadable_backup_costs_no_other_one_its_place(
+        self, copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also where the ledger is lost, so that each one is read (O8)."""
+        inner = server_verification.tree_digests.sha256
+
+        def sha256(path: str) -> str:
+            if path.endswith(BACKUPS[3]):
+                raise OSError(5, "Input/output error", path)
+            return inner(path)
+
+        files = held_content(copy)
+        os.unlink(os.path.join(copy.state_dir, "ledger.json"))
+        monkeypatch.setattr(server_verification.tree_digests, "sha256", sha256)
+        new = "daily/chefwell_backup_20251108_030000.dump.gz"
+        files[new] = content(new)
+        put(copy, {new: files[new]})
+        result = placement.apply_inventory(copy, listed(files))
+        assert (list(result.placed), result.unreadable) == ([new], [BACKUPS[3]])
+        assert BACKUPS[3] in str(copy.alarms.all()["unreadable"].reason)
+
+    def test_losses_are_reported_before_the_work(self, copy: server_store.Store) -> None:
+        """So that no part that hangs or fails keeps them back (O2, O12)."""
+        os.unlink(os.path.join(copy.root, BACKUPS[0]))
+        seen: dict[str, server_alarms.Alarm] = {}
+        server_job.run(copy, notify=lambda: seen.update(copy.alarms.all()))
+        assert BACKUPS[0] in str(seen["lost"].reason)
+
     def test_no_inode_free(self, copy: server_store.Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nothing can be written, and yet the full disk is reported (O8)."""
 

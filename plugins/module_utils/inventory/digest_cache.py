@@ -21,16 +21,9 @@ from typing import Any, NamedTuple
 from ..common import json_stream
 from ..common.messages import _
 from ..common.system_errors import reason
-from .path_table import (
-    DIGESTS,
-    IDENTITIES,
-    SHA256,
-    PathList,
-    PathTable,
-    RowForm,
-    TableBuilder,
-    only_in,
-)
+from .path_block import SHA256, RowForm
+from .path_list import PathList
+from .path_table import DIGESTS, IDENTITIES, PathTable, TableBuilder, only_in
 
 # Size, mtime in nanoseconds, inode, ctime in nanoseconds.
 Identity = tuple[int, int, int, int]
@@ -169,12 +162,17 @@ def _same(known: PathTable[Known], files: PathTable[Identity]) -> PathTable[str]
     """Return the digests of the files whose identity is the known one."""
     if known.share_fields(files, len(IDENTITIES.codes)):
         return known.view(DIGESTS, len(IDENTITIES.codes))
-    same: PathTable[str] = PathTable(DIGESTS)
+    if known.share_known_fields(files, len(IDENTITIES.codes)):
+        found: PathTable[str] = known.view(DIGESTS, len(IDENTITIES.codes))
+        for path in list(only_in(found, files)):
+            del found[path]
+        return found
+    same = TableBuilder(DIGESTS, files)
     for path, identity in files.items():
         one = known.get(path)
         if one is not None and one.identity == identity:
             same.add(path, (one.sha256,))
-    return same
+    return same.table()
 
 
 def _due(

@@ -27,7 +27,8 @@ from ..common.messages import Message, _, join
 from ..common.system_errors import reason
 from . import companions, open_files
 from .backup_names import PATTERN, SEALED, compiled, match_name, taken_at
-from .path_table import DIGESTS, IDENTITIES, SHA256, SIZES, STATES, PathTable, RowForm, TableBuilder
+from .path_block import SHA256, RowForm
+from .path_table import DIGESTS, IDENTITIES, SIZES, STATES, PathTable, TableBuilder
 
 TIERS = ("daily", "weekly", "monthly")
 # A file that changed more recently than this is checked for processes that still write it.
@@ -432,7 +433,7 @@ def scan(
             remedy=_("name the folder that holds the tiers"),
         )
     found = Inventory(root, [], tuple(tiers))
-    rows = TableBuilder(_FILES, known if isinstance(known, PathTable) else None)
+    rows = TableBuilder(_FILES, known if isinstance(known, PathTable) else None, exact=True)
     for tier in sorted(tiers, key=lambda name: f"{name}/"):
         try:
             descriptor = os.open(

@@ -16,7 +16,8 @@ from typing import Any
 
 from ..common.messages import _, join
 from .inventory import BackupFile, Inventory, readable
-from .path_table import PathList, PathTable
+from .path_list import PathList
+from .path_table import PathTable
 
 
 def printable(tree: Inventory) -> Inventory:

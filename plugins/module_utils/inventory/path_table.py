@@ -13,93 +13,17 @@ from __future__ import annotations
 
 import bisect
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from itertools import chain, zip_longest
 from typing import Any, Generic, TypeVar, cast
 
-from .digest_column import DigestColumn
+from .path_block import SHA256, RowForm, SortedPaths, encoded
 
 V = TypeVar("V")
-# A field that is a SHA-256, hexadecimal; all others are type codes of `array`.
-SHA256 = "h"
 # Rows out of order are kept apart up to this number, or an eighth of the table.
 _MOST_LATE = 4096
-
-
-class RowForm(Generic[V]):
-    """How the values of a table are kept.
-
-    Args:
-        codes: a letter for each field: `SHA256`, or a type code of `array`.
-        fields: returns the fields of a value.
-        value: returns the value of a path and its fields.
-    """
-
-    def __init__(
-        self, codes: str, fields: Callable[[V], Iterable[Any]], value: Callable[..., V]
-    ) -> None:
-        self.codes, self.fields, self.value = codes, fields, value
-
-    def columns(self) -> list[Any]:
-        """Return empty columns."""
-        return [DigestColumn() if code == SHA256 else array(code) for code in self.codes]
-
-
-def encoded(path: str) -> bytes:
-    """Return a path as bytes that sort as the paths do, whatever is in it."""
-    return path.encode("utf-8", "surrogatepass")
-
-
-class _Paths:
-    """Paths, sorted, in one block of memory."""
-
-    def __init__(self) -> None:
-        self.block = bytearray()
-        self.ends = array("Q")
-        self.hint = 0
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def __getitem__(self, at: int) -> bytearray:
-        return self.block[self.ends[at - 1] if at else 0 : self.ends[at]]
-
-    def append(self, path: bytes) -> None:
-        """Add a path that is behind all others."""
-        self.block += path
-        self.ends.append(len(self.block))
-
-    def copy(self) -> _Paths:
-        """Return a copy that may be changed."""
-        copied = _Paths()
-        copied.block, copied.ends = self.block[:], self.ends[:]
-        return copied
-
-    def place(self, path: bytes) -> tuple[int, bool]:
-        """Return where a path is, or belongs, and whether it is there."""
-        at, ends, block = self.hint, self.ends, self.block
-        count = len(ends)
-        begin = ends[at - 1] if at else 0
-        # Slices of their own: this is what a lookup costs.
-        seen: Any = block[begin : ends[at]] if at < count else None
-        if seen == path:
-            self.hint = at + 1
-            return at, True
-        before: Any = block[ends[at - 2] if at > 1 else 0 : begin] if at else None
-        if before == path:
-            return at - 1, True
-        if (seen is None or seen > path) and (before is None or before < path):
-            return at, False
-        at = bisect.bisect_left(cast("Any", self), path)
-        found = at < count and self[at] == path
-        self.hint = at + found
-        return at, found
-
-    def __iter__(self) -> Iterator[str]:
-        begin, block = 0, self.block
-        for end in self.ends:
-            yield block[begin:end].decode("utf-8", "surrogatepass")
-            begin = end
+# A table of so many paths is followed by another one whose paths are almost the same.
+_LEAST_FOLLOWED = 10_000
 
 
 class PathTable(MutableMapping[str, V]):
@@ -117,7 +41,7 @@ class PathTable(MutableMapping[str, V]):
         self, form: RowForm[V], items: Iterable[tuple[str, V]] | Mapping[str, V] = ()
     ) -> None:
         self._form = form
-        self._paths = _Paths()
+        self._paths = SortedPaths()
         # Whether another table has the same memory, which is copied before it is changed: of the
         # paths, and of which columns.
         self._shares_paths = False
@@ -214,15 +138,42 @@ class PathTable(MutableMapping[str, V]):
         return len(self._paths) - len(self._gone) + len(self._late)
 
     def __iter__(self) -> Iterator[str]:
+        if self._stays_apart():
+            return (path for path, _value in self._items_apart())
         self._merge()
         return iter(self._paths)
 
     def items(self) -> Any:
         """Return all paths with their values, in order, as an iterator."""
+        if self._stays_apart():
+            yield from self._items_apart()
+            return
         self._merge()
         value = self._form.value
         for path, *fields in zip(self._paths, *self._columns):
             yield path, value(path, *fields)
+
+    def _stays_apart(self) -> bool:
+        """Return whether rows that came late, or are gone, are kept beside shared paths.
+
+        Given their places, each table would have paths of its own.
+        """
+        return self._shares_paths and bool(self._late or self._gone)
+
+    def _items_apart(self) -> Iterator[tuple[str, V]]:
+        late = sorted(self._late.items(), reverse=True)
+        value = self._form.value
+        for at, (path, *fields) in enumerate(zip(self._paths, *self._columns)):
+            if late:
+                key = encoded(path)
+                while late and late[-1][0] < key:
+                    other, found = late.pop()
+                    yield other.decode("utf-8", "surrogatepass"), found
+            if at not in self._gone:
+                yield path, value(path, *fields)
+        while late:
+            other, found = late.pop()
+            yield other.decode("utf-8", "surrogatepass"), found
 
     def values(self) -> Any:
         """Return all values in the order of their paths, as an iterator."""
@@ -278,9 +229,18 @@ class PathTable(MutableMapping[str, V]):
 
     def view(self, form: RowForm[Any], *numbers: int) -> PathTable[Any]:
         """Return a table of some of the fields; it takes no memory while neither is changed."""
-        self._merge()
+        apart = self._stays_apart()
+        if not apart:
+            self._merge()
         self._shared.update(numbers)
-        return self._with(form, [self._columns[number] for number in numbers])
+        made = self._with(form, [self._columns[number] for number in numbers])
+        if apart:
+            made._gone = set(self._gone)
+            for key, value in self._late.items():
+                fields = tuple(self._form.fields(value))
+                path = key.decode("utf-8", "surrogatepass")
+                made._late[key] = form.value(path, *(fields[number] for number in numbers))
+        return made
 
     def extended(self, form: RowForm[Any], *columns: Any) -> PathTable[Any]:
         """Return a table with more fields at the end; as `view` otherwise."""
@@ -289,9 +249,14 @@ class PathTable(MutableMapping[str, V]):
         return self._with(form, [*self._columns, *columns])
 
     def has_text(self, *texts: str) -> bool:
-        """Return whether one of these texts is among the paths, which is seen without each one."""
-        self._merge()
-        return any(encoded(text) in self._paths.block for text in texts)
+        """Return whether one of these texts is among the paths, which is seen without each one.
+
+        Rows that are gone may count.
+        """
+        keys = [encoded(text) for text in texts]
+        return any(
+            key in self._paths.block or any(key in one for one in self._late) for key in keys
+        )
 
     def without(self, leave_out: Callable[[str], bool]) -> PathTable[V]:
         """Return a table without some of the paths; the same one where none is left out."""
@@ -328,6 +293,12 @@ class PathTable(MutableMapping[str, V]):
             builder.add(path, fields)
         return builder.table()
 
+    def like(self, other: PathTable[Any]) -> PathTable[V]:
+        """Return a table of the same rows, which has its paths in the memory of another one."""
+        fields = self._form.fields
+        rows = ((path, tuple(fields(value))) for path, value in self.items())
+        return PathTable.sorted_from(self._form, rows, other)
+
     def _with(self, form: RowForm[Any], columns: list[Any]) -> PathTable[Any]:
         made: PathTable[Any] = PathTable(form)
         made._paths, made._columns, made._last = self._paths, columns, self._last
@@ -337,6 +308,8 @@ class PathTable(MutableMapping[str, V]):
 
     def share(self, other: PathTable[Any]) -> None:
         """Use the memory of another table for the paths, if they are the same."""
+        if self._paths is other._paths:
+            return
         self._merge()
         other._merge()
         here, there = self._paths, other._paths
@@ -353,20 +326,65 @@ class PathTable(MutableMapping[str, V]):
         """
         if not self.same_paths(other):
             return False
+        self._merge()
+        other._merge()
         if any(here != there for here, there in zip(self._columns[:count], other._columns)):
             return False
+        self._use_columns(other, count)
+        return True
+
+    def share_known_fields(self, other: PathTable[Any], count: int) -> bool:
+        """Use the memory of another table for the first fields of the rows that both have.
+
+        Args:
+            other: a table whose paths this one has in memory.
+            count: how many fields.
+
+        Returns:
+            Whether both have the same there; otherwise nothing was done.
+        """
+        if self._paths is not other._paths or other._gone:
+            return False
+        for here, there in zip(self._columns[:count], other._columns):
+            filled = here[:]
+            for at in self._gone:
+                filled[at] = there[at]
+            if filled != there:
+                return False
+        self._use_columns(other, count)
+        return True
+
+    def _use_columns(self, other: PathTable[Any], count: int) -> None:
         self._columns[:count] = other._columns[:count]
         self._shared.update(range(count))
         other._shared.update(range(count))
-        return True
 
     def same_paths(self, other: PathTable[Any]) -> bool:
         """Return whether both tables have the same paths."""
+        if self._paths is other._paths:
+            return not self._differs_beside(other)
         self.share(other)
         return self._paths is other._paths
 
+    def beside(self, other: PathTable[Any]) -> Iterator[str]:
+        """Yield the paths that a table lacks whose memory it has."""
+        keys = [bytes(self._paths[at]) for at in other._gone - self._gone]
+        for key in sorted([*keys, *(self._late.keys() - other._late.keys())]):
+            yield key.decode("utf-8", "surrogatepass")
+
+    def has_memory_of(self, other: PathTable[Any]) -> bool:
+        """Return whether the tables share their paths, but for rows that are late or gone."""
+        return self._paths is other._paths
+
+    def _differs_beside(self, other: PathTable[Any]) -> bool:
+        return self._gone != other._gone or self._late.keys() != other._late.keys()
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, PathTable) and other._form.codes == self._form.codes:
+            if self._paths is other._paths and (self._stays_apart() or other._stays_apart()):
+                return not self._differs_beside(other) and all(
+                    one == two for one, two in zip(self.values(), other.values())
+                )
             return self.same_paths(other) and self._columns == other._columns
         if not isinstance(other, Mapping):
             return NotImplemented
@@ -391,7 +409,7 @@ class PathTable(MutableMapping[str, V]):
         changes += [(at, 1, None) for at in self._gone]
         changes.sort(key=lambda change: change[:2])
         old, old_columns = self._paths, self._columns
-        self._paths, self._columns = _Paths(), self._form.columns()
+        self._paths, self._columns = SortedPaths(), self._form.columns()
         self._late, self._gone = {}, set()
         self._shares_paths, self._shared = False, set()
         begin = 0
@@ -407,7 +425,7 @@ class PathTable(MutableMapping[str, V]):
                 begin = at + 1
         self._last = bytes(self._paths[len(self._paths) - 1]) if self._paths else b""
 
-    def _copy_rows(self, old: _Paths, old_columns: list[Any], begin: int, end: int) -> None:
+    def _copy_rows(self, old: SortedPaths, old_columns: list[Any], begin: int, end: int) -> None:
         if begin >= end:
             return
         first = old.ends[begin - 1] if begin else 0
@@ -424,17 +442,27 @@ class TableBuilder(Generic[V]):
 
     Args:
         form: of the values.
-        like: a table with probably the same paths: as long as they are, its memory is used.
+        like: a table with probably almost the same paths: as long as they are, its memory is used.
+        exact: whether the paths are all the same or all in memory of their own, as for a table
+            that others are made like.
     """
 
-    def __init__(self, form: RowForm[V], like: PathTable[Any] | None = None) -> None:
+    def __init__(
+        self, form: RowForm[V], like: PathTable[Any] | None = None, *, exact: bool = False
+    ) -> None:
         self._form = form
         self._made: PathTable[V] = PathTable(form)
         self._own = self._made._paths
-        self._like: _Paths | None = None
+        self._like: SortedPaths | None = None
         if like is not None:
-            like._merge()
+            if not like._stays_apart():
+                like._merge()
             self._like, self._other = like._paths, like
+            self._zeros = ["" if code == SHA256 else 0 for code in form.codes]
+            # Rows of the other table that this one lacks, and the other way round.
+            most = max(_MOST_LATE, len(like._paths) >> 3)
+            follows = len(like._paths) >= _LEAST_FOLLOWED and not exact
+            self._most_beside = most if follows else 0
         self._count = 0
         self._last = b""
         self._is_sorted = True
@@ -446,33 +474,76 @@ class TableBuilder(Generic[V]):
             ValueError, OverflowError, TypeError: a field does not fit; the table is of no use then.
         """
         key = encoded(path)
-        for column, field in zip(self._made._columns, fields):
-            column.append(field)
         if self._like is not None:
             if self._count < len(self._like) and self._like[self._count] == key:
+                for column, field in zip(self._made._columns, fields):
+                    column.append(field)
                 self._count += 1
+                self._last = key
                 return
-            self._follow_no_longer()
+            if self._went_on(path, key, tuple(fields)):
+                return
+            fields = self._pending
+        for column, field in zip(self._made._columns, fields):
+            column.append(field)
         self._is_sorted = self._is_sorted and (key > self._last or not self._own)
         self._own.append(key)
         self._last = key
 
+    def _went_on(self, path: str, key: bytes, fields: tuple[Any, ...]) -> bool:
+        """Add a path beside those of the other table; return whether it is followed still."""
+        like, made, self._pending = cast("SortedPaths", self._like), self._made, fields
+        if key > self._last or not (self._count or made._late):
+            gone = self._count
+            while gone < len(like) and like[gone] < key and gone - self._count <= self._most_beside:
+                gone += 1
+            if gone - self._count + len(made._gone) + len(made._late) < self._most_beside:
+                self._lack(gone)
+                self._last = key
+                if gone < len(like) and like[gone] == key:
+                    for column, field in zip(made._columns, fields):
+                        column.append(field)
+                    self._count += 1
+                else:
+                    probe = self._form.columns()
+                    for column, field in zip(probe, fields):
+                        column.append(field)
+                    made._late[key] = self._form.value(path, *(column[0] for column in probe))
+                return True
+        self._follow_no_longer()
+        return False
+
+    def _lack(self, end: int) -> None:
+        """Note that the table lacks the other one's rows up to one."""
+        for at in range(self._count, end):
+            for column, zero in zip(self._made._columns, self._zeros):
+                column.append(zero)
+            self._made._gone.add(at)
+        self._count = end
+
     def _follow_no_longer(self) -> None:
         """Copy the paths that were those of the other table so far."""
-        if self._like is not None and self._count:
-            self._own.ends = self._like.ends[: self._count]
-            self._own.block = self._like.block[: self._own.ends[-1]]
-            self._last = bytes(self._own[self._count - 1])
+        like, made = self._like, self._made
+        if like is not None and self._count:
+            made._paths.ends = like.ends[: self._count]
+            made._paths.block = like.block[: made._paths.ends[-1]]
+        made._merge()
+        self._own = made._paths
+        self._last = bytes(self._own[len(self._own) - 1]) if self._own else b""
         self._like = None
 
     def table(self) -> PathTable[V]:
         """Return the table; nothing may be added afterwards."""
-        made = self._made
-        if self._like is not None and self._count == len(self._like):
-            made._paths, made._last = self._like, self._other._last
-            made._shares_paths = self._other._shares_paths = True
-            return made
-        self._follow_no_longer()
+        made, like = self._made, self._like
+        if like is not None:
+            left = len(like) - self._count
+            if not left or left + len(made._gone) + len(made._late) < self._most_beside:
+                self._lack(len(like))
+                made._paths = like
+                made._last = max((bytes(like[len(like) - 1]) if like else b"", *made._late))
+                made._shares_paths = self._other._shares_paths = True
+                return made
+            self._follow_no_longer()
         made._last = self._last
         return made if self._is_sorted else self._sorted(made)
 
@@ -492,8 +563,12 @@ class TableBuilder(Generic[V]):
 
 def only_in(table: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
     """Yield the paths of one mapping that another one lacks."""
-    if isinstance(table, PathTable) and isinstance(other, PathTable) and table.same_paths(other):
-        return
+    if isinstance(table, PathTable) and isinstance(other, PathTable):
+        if table.has_memory_of(other):
+            yield from table.beside(other)
+            return
+        if table.same_paths(other):
+            return
     for path in table:
         if path not in other:
             yield path
@@ -515,53 +590,6 @@ STATES: RowForm[tuple[int, int]] = RowForm(
 IDENTITIES: RowForm[tuple[int, int, int, int]] = RowForm(
     "qqQq", lambda identity: identity, lambda _path, *fields: cast("Any", fields)
 )
-
-
-_NOTHING: RowForm[None] = RowForm("", lambda _value: (), lambda _path: None)
-
-
-class PathList(Sequence[str]):
-    """Paths in their order, each once; made of paths in any order."""
-
-    def __init__(self, paths: Iterable[str] = ()) -> None:
-        if isinstance(paths, PathTable):
-            self.table: PathTable[None] = paths.view(_NOTHING)
-            return
-        self.table = PathTable(_NOTHING)
-        self.update(paths)
-
-    def add(self, path: str) -> None:
-        """Add a path."""
-        self.table.add(path, ())
-
-    def update(self, paths: Iterable[str]) -> None:
-        """Add several paths."""
-        for path in paths:
-            self.table.add(path, ())
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.table)
-
-    def __contains__(self, path: object) -> bool:
-        return path in self.table
-
-    def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, slice):
-            return [self.table.path_at(one) for one in range(*at.indices(len(self)))]
-        return self.table.path_at(range(len(self))[at])
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, (list, tuple, PathList)):
-            return NotImplemented
-        return len(self) == len(other) and all(one == two for one, two in zip(self, other))
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"PathList({list(self)!r})"
 
 
 # A SHA-256 by path.

@@ -23,7 +23,7 @@ class DigestSources:
         read: how many files were read in this run.
         cached: how many digests came from the cache.
         rotted: files whose content changed while size and times did not, escaped.
-        before: digests of earlier verifications, by path.
+        before: digests of earlier verifications, by path; none where they were not requested.
         oldest: when the file that was not read for longest was read, ISO 8601; empty for none.
     """
 
@@ -44,6 +44,8 @@ def update_cache(
     identities: Mapping[str, Identity],
     digests: Mapping[str, str],
     tree: Inventory,
+    *,
+    keep_before: bool = False,
 ) -> DigestSources:
     """Store the digests that were read now, and return where all of them came from.
 
@@ -53,8 +55,9 @@ def update_cache(
         identities: of the files as they are.
         digests: SHA-256 by path.
         tree: takes the problem, if the cache cannot be stored.
+        keep_before: whether `DigestSources.before` is needed, which takes memory.
     """
-    before = cache.digests()
+    before = cache.digests() if keep_before else {}
     count, rotted = 0, []
     now = digest_cache.today()
     to_read: Iterable[str] = planned.to_read

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..common import json_stream, json_text
+from ..common import json_stream, json_text, memory
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.locks import lock_file
@@ -24,6 +24,9 @@ from ..inventory.path_table import STATES, PathTable
 from . import offsite_guards
 from .offsite_guards import MASS_CHANGE, REWRITTEN, DayState, FileState
 from .offsite_settings import OK, WARNING, SyncResult, SyncSettings
+
+# Bytes of a state that names very many backups.
+_LARGE_STATE = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,17 @@ class SyncState:
     quiet: Mapping[str, str] = dataclasses.field(default_factory=dict)
     old_folder: str = ""
 
+    def like(self, table: PathTable[Any]) -> SyncState:
+        """Return the same state, which has its paths in the memory of a table.
+
+        Of very many backups, every night there are almost the same.
+        """
+        good = self.last_good
+        if good is None or not isinstance(good.files, PathTable) or good.files.same_paths(table):
+            return self
+        files = good.files.like(table)
+        return dataclasses.replace(self, last_good=dataclasses.replace(good, files=files))
+
 
 @dataclasses.dataclass(frozen=True)
 class WrittenAgainState:
@@ -88,6 +102,8 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
     """
     path = state_path(settings, ".json")
     try:
+        if os.path.getsize(path) > _LARGE_STATE:
+            memory.give_large_blocks_back()
         files: PathTable[FileState] = PathTable(STATES)
 
         def take(name: str, state: Any) -> None:

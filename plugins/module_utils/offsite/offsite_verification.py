@@ -107,8 +107,6 @@ def _verification(
                 progress(done, total)
 
         local, local_digests = source.with_digests(tree, full=full, progress=look)
-        # Earlier digests of this side are in no result.
-        local_digests = dataclasses.replace(local_digests, before={})
         side, read = reading.result()
     remote, listing, remote_digests = side.with_digests(read)
     if not listing.exists:
@@ -275,7 +273,12 @@ class _Remote:
             files = files.with_digests(cached.column(0))
         tree = dataclasses.replace(listing.tree, files=files, problems=problems)
         sources = digest_updates.update_cache(
-            self.cache, self.planned, listing.identities, files.digests, tree
+            self.cache,
+            self.planned,
+            listing.identities,
+            files.digests,
+            tree,
+            keep_before=True,
         )
         return tree, listing, sources
 

@@ -24,7 +24,8 @@ from ..inventory import packed_stream
 from ..inventory.digest_cache import TakenDigest, taken_rows
 from ..inventory.inventory import bounded_ns
 from ..inventory.packed_stream import MOST_BYTES, Header
-from ..inventory.path_table import SIZES, PathList, PathTable, TableBuilder
+from ..inventory.path_list import PathList
+from ..inventory.path_table import SIZES, PathTable, TableBuilder
 from . import ssh
 from .rsync import Item, SentFiles, Transfer
 from .ssh_command import CUT, SshCommand

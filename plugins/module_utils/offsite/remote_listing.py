@@ -24,7 +24,8 @@ from ..common.messages import _, join
 from ..inventory import backup_names, companions, inventory
 from ..inventory.digest_cache import Identity
 from ..inventory.digest_column import DigestColumn
-from ..inventory.path_table import DIGESTS, PathList, PathTable
+from ..inventory.path_list import PathList
+from ..inventory.path_table import DIGESTS, PathTable
 from . import ssh, ssh_command
 from .command_output import CommandOutput
 from .foreign_messages import foreign_message

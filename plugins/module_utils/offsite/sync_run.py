@@ -23,7 +23,8 @@ from ..common.messages import _, join, ngettext
 from ..inventory.digest_cache import TakenDigest, taken_table
 from ..inventory.inventory import Inventory, readable
 from ..inventory.inventory_names import ReadablePaths
-from ..inventory.path_table import SIZES, STATES, PathList, PathTable, only_in, total_bytes
+from ..inventory.path_list import PathList
+from ..inventory.path_table import SIZES, STATES, PathTable, only_in, total_bytes
 from . import offsite_guards, packed_sending, ssh, sync_plan, sync_refusals, written_again
 from .offsite_guards import Refusal
 from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult, SyncSettings
@@ -133,6 +134,7 @@ class SyncRun:
         if self._is_refused(self._source_refusals(self.tree)):
             self._foresee_refusals(self.tree)
             return self._refusal_outcome()
+        self.state = self.state.like(self.tree.rows.table)
         try:
             self.settings.transport.check()
         except ResilienceError as error:
@@ -279,7 +281,7 @@ class SyncRun:
     def _sync_once(self, tree: Inventory) -> tuple[Outcome, bool]:
         settings = self.settings
         remote = settings.transport.list_backups(
-            settings.tiers, settings.pattern, self._known_fingerprint(tree)
+            settings.tiers, settings.pattern, self._known_fingerprint(tree), tree.rows.table
         )
         self.weaker = settings.transport.weaker(remote)
         self.gated = remote.gate is not None

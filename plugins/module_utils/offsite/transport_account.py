@@ -15,7 +15,8 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..inventory.inventory import readable
-from ..inventory.path_table import PathList, PathTable
+from ..inventory.path_list import PathList
+from ..inventory.path_table import PathTable
 from . import packed_sending, remote_listing, rsync, rsync_fetch, ssh, ssh_command
 from .command_output import CommandOutput
 from .early_listing import Started

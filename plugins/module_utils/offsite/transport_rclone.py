@@ -27,7 +27,8 @@ from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import backup_names, companions, inventory
-from ..inventory.path_table import SIZES, PathList, PathTable, total_bytes
+from ..inventory.path_list import PathList
+from ..inventory.path_table import SIZES, PathTable, total_bytes
 from . import remote_listing, rsync
 from .remote_listing import RemoteListing
 from .rsync import Item, SentFiles, Transfer

@@ -23,16 +23,9 @@ from ..common.messages import _, ngettext
 from ..common.system_errors import reason
 from ..inventory import backup_names, inventory, sealed_names
 from ..inventory.inventory import BackupFile, BackupFiles, readable
-from ..inventory.path_table import (
-    DIGESTS,
-    IDENTITIES,
-    SHA256,
-    SIZES,
-    PathList,
-    PathTable,
-    RowForm,
-    TableBuilder,
-)
+from ..inventory.path_block import SHA256, RowForm
+from ..inventory.path_list import PathList
+from ..inventory.path_table import DIGESTS, IDENTITIES, SIZES, PathTable, TableBuilder
 from ..sealing.keys import SealKeys
 from ..sealing.ledger import SealLedger, last_position
 from ..sealing.ledger_items import DELIVERED, MADE, SENT, LedgerItem, LedgerItems

@@ -24,7 +24,8 @@ from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.system_errors import reason
-from ..inventory.path_table import PathTable, RowForm
+from ..inventory.path_block import RowForm
+from ..inventory.path_table import PathTable
 from .links import Content
 
 # Of an item: sealed and waiting in the spool folder; arrived at the server; in its place there.
@@ -242,21 +243,21 @@ class LedgerItems(Mapping[str, LedgerItem]):
 
     def paths_in(self, state: str) -> list[str]:
         """Return the paths of the items in one state."""
-        wanted = _STATES.index(state)
+        at_state = _STATES.index(state)
         with self._lock:
             states = self._rows.column(_STATE)
-            return [self._rows.path_at(at) for at, one in enumerate(states) if one == wanted]
+            return [self._rows.path_at(at) for at, one in enumerate(states) if one == at_state]
 
     def highest_number(self, state: str, chain: str) -> int:
         """Return the highest number of the items of a chain in one state; 0 where there is none."""
-        wanted = _STATES.index(state)
+        at_state = _STATES.index(state)
         with self._lock:
             chains = {self._chains.get(chain, -1)}
             if chain == self.unnamed_chain:
                 chains.add(0)
             rows = zip(*(self._rows.column(one) for one in (_NUMBER, _STATE, _CHAIN)))
             return max(
-                (number for number, state, own in rows if state == wanted and own in chains),
+                (number for number, state, own in rows if state == at_state and own in chains),
                 default=0,
             )
 

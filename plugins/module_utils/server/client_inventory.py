@@ -20,7 +20,8 @@ from typing import IO, Any, NamedTuple
 
 from ..common import json_stream
 from ..common.errors import ResilienceError
-from ..inventory.path_table import SHA256, PathTable, RowForm
+from ..inventory.path_block import SHA256, RowForm
+from ..inventory.path_table import PathTable
 from .server_store import Store
 
 MOST_REFUSED = 20

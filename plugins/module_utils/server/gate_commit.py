@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable
 
+from ..common import memory
 from ..common.errors import ResilienceError
 from ..common.messages import _, to_form
 from ..inventory import packed_stream
@@ -41,6 +42,7 @@ def _commit(session: GateSession, arguments: list[str]) -> int:
             listed = client_inventory.read(gate_input.text(rest), store)
         except ValueError as error:
             raise ResilienceError(f"the inventory is not JSON: {error}") from error
+        memory.give_large_blocks_back()
         with keepalive(b"\n"):
             result = placement.apply_inventory(store, listed, session=arrivals)
     output = {

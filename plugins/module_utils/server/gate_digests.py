@@ -12,7 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ..inventory import tree_digests
-from ..inventory.path_table import DIGESTS, PathList, PathTable
+from ..inventory.path_list import PathList
+from ..inventory.path_table import DIGESTS, PathTable
 from . import gate_input, gate_limits, server_store, server_verification
 from .gate_session import GateSession, keepalive
 from .new_alarms import notifying_new_alarms
@@ -37,7 +38,7 @@ def _send_digests(session: GateSession, arguments: list[str]) -> int:
 
 def write_digests(session: GateSession, names: PathList) -> int:
     """Write the SHA-256 of backups, and the alarms that stand after they were read."""
-    ledger = session.store.ledger() if names else server_store.ledger_table()
+    ledger = session.store.ledger(names.table) if names else server_store.ledger_table()
     ledger.share(names.table)
     digests: PathTable[str] = PathTable(DIGESTS)
 

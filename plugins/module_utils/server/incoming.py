@@ -27,7 +27,8 @@ from typing import IO, Any
 from ..common.locks import lock_file
 from ..common.messages import _
 from ..inventory import open_files, tree_digests
-from ..inventory.path_table import SHA256, PathTable, RowForm
+from ..inventory.path_block import SHA256, RowForm
+from ..inventory.path_table import PathTable
 from .new_names import is_impossible, rename_new, start_writing
 from .server_alarms import BLOCKED
 from .server_store import Store, names

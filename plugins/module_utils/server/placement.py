@@ -21,7 +21,8 @@ from itertools import chain
 
 from ..common.messages import _, join, ngettext
 from ..inventory import tree_digests
-from ..inventory.path_table import SIZES, STATES, PathList, PathTable, only_in
+from ..inventory.path_list import PathList
+from ..inventory.path_table import SIZES, STATES, PathTable, only_in
 from ..offsite import offsite_guards
 from ..offsite.offsite_guards import DayState, FileState
 from . import client_inventory
@@ -158,8 +159,9 @@ class _Placement:
         self.store = store
         self.listed = listed
         self.session = session
-        self.ledger = store.ledger()
-        self.held = store.backups()
+        # Most nights they have all paths but the new ones.
+        self.ledger = store.ledger(listed.files)
+        self.held = store.backups(listed.files)
         self.arrived = store.incoming_backups()
         self.rotten = store.stored_paths("rotten")
         self.now = time.time()

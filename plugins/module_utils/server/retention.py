@@ -89,8 +89,8 @@ def _kept_good(store: Store, old: dict[str, list[str]], now: float) -> set[str]:
     """
     least = store.settings.least_bytes
     rotten = store.stored_paths("rotten") | store.stored_paths("rotten-previous")
-    ledger = ChainMap(store.ledger(), store.previous_ledger())
     held = store.backups()
+    ledger = ChainMap(store.ledger(held), store.previous_ledger())
     latest = datetime.datetime.fromtimestamp(now + FUTURE_SECONDS).isoformat()
     found = set()
     for tier in store.tiers:

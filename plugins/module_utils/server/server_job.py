@@ -171,7 +171,7 @@ def _judge_losses(store: Store) -> None:
     held = store.backups()
     intents = store.intents()
     moving = intents.aside if intents else {}
-    lost = [path for path in only_in(store.ledger(), held) if path not in moving]
+    lost = [path for path in only_in(store.ledger(held), held) if path not in moving]
     if lost:
         store.change_stored_paths("lost", add=lost)
 

@@ -28,7 +28,8 @@ from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import backup_names, sealed_names
 from ..inventory.inventory import TIERS, readable
-from ..inventory.path_table import SHA256, SIZES, PathTable, RowForm
+from ..inventory.path_block import SHA256, RowForm
+from ..inventory.path_table import SIZES, PathTable, TableBuilder
 from .server_alarms import BIT_ROT, LOST, PREVIOUS_ROT, STATE, AlarmStore
 from .server_settings import ServerSettings
 
@@ -171,13 +172,16 @@ class Store:
         """Return whether a file lies beside a backup and is none itself."""
         return sealed_names.is_beside(path, self.pattern)
 
-    def backups(self) -> PathTable[int]:
+    def backups(self, like: PathTable[Any] | None = None) -> PathTable[int]:
         """Return the bytes of every backup of the copy by path.
+
+        Args:
+            like: a table with almost the same paths, whose memory is used.
 
         Raises:
             OSError: a tier cannot be read.
         """
-        return self._list(self.root)
+        return self._listed(self.root, like)
 
     def incoming_backups(self) -> PathTable[int]:
         """Return the bytes of every backup that waits in `incoming`, by path."""
@@ -186,13 +190,10 @@ class Store:
             with contextlib.suppress(OSError):
                 if stat.S_ISDIR(os.lstat(folder).st_mode):
                     os.chmod(folder, 0o700)  # whatever mode the client gave it
-        return self._list(self.incoming)
+        return self._listed(self.incoming)
 
-    def _list(
-        self, root: str, found: PathTable[int] | None = None, before: str = ""
-    ) -> PathTable[int]:
-        """Return the bytes of every backup below a folder, by path with `before` in front."""
-        found = PathTable(SIZES) if found is None else found
+    def _list(self, root: str, found: TableBuilder[int], before: str = "") -> None:
+        """Add the bytes of every backup below a folder, by path with `before` in front."""
         for tier in sorted(self.tiers, key=lambda name: f"{name}/"):
             folder = os.path.join(root, tier)
             try:
@@ -213,12 +214,17 @@ class Store:
                             found.add(before + path, (status.st_size,))
             finally:
                 os.close(descriptor)
-        return found
+
+    def _listed(self, root: str, like: PathTable[Any] | None = None) -> PathTable[int]:
+        """Return the bytes of every backup below a folder, by path."""
+        found = TableBuilder(SIZES, like)
+        self._list(root, found)
+        return found.table()
 
     def previous_versions(self) -> dict[str, list[str]]:
         """Return the backups of each folder `old_...`, as paths relative to it."""
         return {
-            name: list(self._list(os.path.join(self.root, name))) for name in self.old_folders()
+            name: list(self._listed(os.path.join(self.root, name))) for name in self.old_folders()
         }
 
     def old_folders(self) -> list[str]:
@@ -232,10 +238,10 @@ class Store:
 
     def previous_sizes(self) -> PathTable[int]:
         """Return the bytes of every previous version, by path with its folder `old_...`."""
-        found: PathTable[int] = PathTable(SIZES)
+        found = TableBuilder(SIZES)
         for folder in self.old_folders():
             self._list(os.path.join(self.root, folder), found, f"{folder}/")
-        return found
+        return found.table()
 
     def room(self) -> int:
         """Return the bytes that may still arrive: free space less the reserve.
@@ -281,13 +287,16 @@ class Store:
         except (OSError, ValueError):
             return "?"
 
-    def ledger(self) -> PathTable[LedgerEntry]:
+    def ledger(self, like: PathTable[Any] | None = None) -> PathTable[LedgerEntry]:
         """Return the ledger: what is known of each backup by path.
 
         A ledger that is lost or damaged raises an alarm, for whatever is found then has to be
         taken as it is.
+
+        Args:
+            like: a table with almost the same paths, whose memory is used.
         """
-        values, entries = self._load_entries("ledger", "files")
+        values, entries = self._load_entries("ledger", "files", like)
         if "files" not in values and (values or self.load("last")):
             self.report_damage("ledger", _("it is missing, although inventories were applied"))
         return entries
@@ -299,9 +308,11 @@ class Store:
             self.report_damage("previous", _("it is not readable"))
         return entries
 
-    def _load_entries(self, name: str, key: str) -> tuple[dict[str, Any], PathTable[LedgerEntry]]:
+    def _load_entries(
+        self, name: str, key: str, like: PathTable[Any] | None = None
+    ) -> tuple[dict[str, Any], PathTable[LedgerEntry]]:
         """Return one of the server's files, and the ledger that it holds under a key."""
-        entries: PathTable[LedgerEntry] = ledger_table()
+        entries = TableBuilder(_ENTRIES, like)
 
         def take(path: str, entry: Any) -> None:
             if isinstance(entry, dict):  # an entry was an object in earlier versions
@@ -312,7 +323,7 @@ class Store:
         values = self.load(name, {(key,): take})
         if values.get(key) != {}:  # also where the file was found damaged half way
             return {one: value for one, value in values.items() if one != key}, ledger_table()
-        return values, entries
+        return values, entries.table()
 
     def save_previous_ledger(self, entries: Mapping[str, LedgerEntry]) -> None:
         """Write what is known of previous versions.

@@ -49,8 +49,8 @@ def reread(store: Store) -> Reread:
     Raises:
         OSError: a tier cannot be read, or the ledger cannot be written.
     """
-    ledger, previous, now = store.ledger(), store.previous_ledger(), time.time()
     held, old = store.backups(), store.previous_sizes()
+    ledger, previous, now = store.ledger(held), store.previous_ledger(), time.time()
     ledger.share(held)
     lost, dropped = list(only_in(ledger, held)), list(only_in(previous, old))
     for path in lost:
