@@ -12,7 +12,8 @@ FILES = 500_000
 AIM = 200
 TITLE = f"memory of every process of both sides with {FILES} small backups, both sides in memory"
 COLLECTION = (
-    "two syncs (the first with --json), three verifications (the last a day later and with --json),"
+    "three syncs (the first with --json, one with a new backup), three verifications"
+    " (the last a day later and with --json),"
     " the server's job twice"
 )
 REFERENCE = "rsync --archive over the same sshd"
@@ -53,12 +54,19 @@ def client_steps(lab: Lab) -> list[tuple[str, Callable[[], None]]]:
     return [
         # With --json, a command names every file.
         ("first sync", lambda: lab.plain_command("sync-backups-offsite", "--json")),
+        ("a new backup", lambda: sync_new(lab)),
         ("unchanged sync", lambda: lab.plain_command("sync-backups-offsite")),
         ("first verification", lambda: lab.plain_command("verify-offsite-backups")),
         ("verification", lambda: lab.plain_command("verify-offsite-backups")),
         # A share of the backups is read again each day.
         ("a day later", lambda: lab.plain_command("verify-offsite-backups", "--json")),
     ]
+
+
+def sync_new(lab: Lab) -> None:
+    """Sync a tree with one new backup, as every night."""
+    lab.fill(1, 200, minutes=-1)
+    lab.plain_command("sync-backups-offsite")
 
 
 def peaks_of(lab: Lab, steps: Sequence[tuple[str, Callable[[], None]]]) -> list[tuple[str, int]]:

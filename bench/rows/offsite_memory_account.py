@@ -14,7 +14,8 @@ TITLE = (
     " both sides in memory"
 )
 COLLECTION = (
-    "two syncs (the first with --json), three verifications (the last a day later and with --json)"
+    "three syncs (the first with --json, one with a new backup), three verifications"
+    " (the last a day later and with --json)"
 )
 REFERENCE = "rsync --archive over the same sshd"
 NOTE = ""

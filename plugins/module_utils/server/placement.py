@@ -12,6 +12,7 @@ so that a job that was killed is completed or undone by the next one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -30,7 +31,7 @@ from .client_inventory import ClientInventory, parse
 from .incoming import ArrivalSession
 from .new_names import FolderMove, rename_new, sync_filesystem
 from .server_alarms import MASS_CHANGE, REWRITTEN, UNMOVABLE, UNREADABLE
-from .server_store import Intents, LedgerEntry, Store, names, new_entries
+from .server_store import Intents, LedgerEntry, Store, ledger_builder, names, new_entries
 
 
 @dataclasses.dataclass
@@ -255,6 +256,8 @@ class _Placement:
     def _differing(self) -> list[str]:
         """Return listed backups of which the copy holds other content than listed."""
         found: list[str] = []
+        if self.held and not self.ledger:
+            self._learn_held()
         for path, listed in self.listed.files.items() if self.held else ():
             if path not in self.held:
                 continue
@@ -269,13 +272,24 @@ class _Placement:
             )
         return found
 
+    def _learn_held(self) -> None:
+        """Read all that is held and listed: nothing is known of it."""
+        rows = ledger_builder(self.listed.files)
+        for path in self.listed.files:
+            if path in self.held:
+                with contextlib.suppress(OSError):  # it is met again, and reported
+                    rows.add(path, self._read_now(path))
+        self.ledger, self.ledger_changed = rows.table(), True
+
+    def _read_now(self, path: str) -> LedgerEntry:
+        digest = tree_digests.sha256(os.path.join(self.store.root, path))
+        return LedgerEntry(digest, self.held[path], self.now, self.now)
+
     def _held_digest(self, path: str) -> str:
         """Return the digest of a backup of the copy, from the ledger or read now."""
         entry: LedgerEntry | None = self.ledger.get(path)
         if entry is None:
-            digest = tree_digests.sha256(os.path.join(self.store.root, path))
-            entry = LedgerEntry(digest, self.held[path], self.now, self.now)
-            self.ledger[path] = entry
+            entry = self.ledger[path] = self._read_now(path)
             self.ledger_changed = True
         return entry.sha256
 

@@ -72,6 +72,11 @@ def ledger_table(entries: Mapping[str, LedgerEntry] | None = None) -> PathTable[
     return PathTable(_ENTRIES, entries or {})
 
 
+def ledger_builder(like: PathTable[Any]) -> TableBuilder[LedgerEntry]:
+    """Return what builds a ledger of almost the same paths as a table."""
+    return TableBuilder(_ENTRIES, like)
+
+
 def new_entries(arrivals: PathTable[Any], now: float) -> PathTable[LedgerEntry]:
     """Return the entries of backups that get their place now.
 
