@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,6 +116,26 @@ def test_each_is_named_on_both_sides(lab: tuple[Lab, str, dict[str, str]]) -> No
     assert [text for text in changes.values() if text not in found] == [], found
 
     assert [text for text in changes.values() if text not in found_in_dump] == [], found_in_dump
+
+
+def test_what_could_not_be_read_in_production_is_no_difference(old: Lab) -> None:
+    """As in the manifest of a server that lacks what a query names; its drill says so."""
+    old.create("unread", "CREATE SCHEMA s; CREATE TABLE s.t (a integer); CREATE PUBLICATION p;")
+    with manifest_snapshot.export({"dsn": old.server.url("unread")}) as snapshot:
+        held = manifest.of(snapshot.read())
+    assert held.structure is not None
+    for schema in ("s", ""):
+        del held.structure.schemas[schema]
+    lost = {"s": "an error", "objects outside of schemas": "an error"}
+    held = dataclasses.replace(held, unreadable=lost)
+    dump = old.prepare(old.dump("unread"))
+    assert old.restore(dump, "staging") == []
+    assert manifest.apply(held, dump.expected) == []
+    checks = {check["id"]: check for check in old.validate("staging", dump.expected)["checks"]}
+    assert [one for check in checks.values() for one in check["findings"]] == []
+    assert checks["definitions"]["evidence"].endswith("could not be read in production: s")
+    for database in ("unread", "staging"):
+        old.drop(database)
 
 
 def _texts(lab: Lab, database: str, dump: Dump, held: manifest.Manifest) -> str:

@@ -268,7 +268,11 @@ def apply(manifest: Manifest, expected: Expectation) -> list[Finding]:
     expected.encoding = expected.encoding or manifest.encoding or None
     expected.locale = {**expected.locale, **manifest.locale}
     expected.digest_version = manifest.server_version
-    expected.structure = manifest.structure.to_dict() if manifest.structure else {}
+    if manifest.structure:
+        unread = sorted(manifest.unreadable)
+        expected.structure = {**manifest.structure.to_dict(), "unread": unread}
+    else:
+        expected.structure = {}
     expected.sequence_positions = {
         (schema, name, "" if value is None else str(value), str(step))
         for (schema, name), (value, step) in manifest.sequences.items()

@@ -314,6 +314,7 @@ class Structure:
         schemas: the identifier of each schema's shape; `DATABASE` for what lies in none.
         shapes: by identifier.
         kinds: of objects that were read; other versions of this collection read others.
+        unread: what could not be read, schemas among it.
     """
 
     schemas: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -322,6 +323,7 @@ class Structure:
         {*_QUERIES, *_DATABASE_QUERIES}
         | {*structure_details.QUERIES, *structure_details.DATABASE_QUERIES}
     )
+    unread: frozenset[str] = frozenset()
     _alike: AlikeObjects = dataclasses.field(
         default_factory=AlikeObjects, repr=False, compare=False
     )
@@ -498,7 +500,7 @@ def differences(before: Structure, after: Structure, *, names_only: bool) -> Ite
     """
     for schema in sorted(before.schemas.keys() | after.schemas.keys()):
         old, new = before.schemas.get(schema), after.schemas.get(schema)
-        if old == new:
+        if old == new or (old is None and schema in (*before.unread, DATABASE)):
             continue
         if old is None or new is None:
             there = None if old is None else "", None if new is None else ""
@@ -532,7 +534,8 @@ def from_dict(values: Mapping[str, Any]) -> Structure:
     """
     # The first manifests with definitions name no kinds.
     kinds = values.get("kinds", [*_QUERIES, *_DATABASE_QUERIES])
-    structure = Structure(dict(values["schemas"]), dict(values["shapes"]), frozenset(kinds))
+    unread = frozenset(values.get("unread", ()))
+    structure = Structure(dict(values["schemas"]), dict(values["shapes"]), frozenset(kinds), unread)
     for shape in structure.shapes.values():
         structure._alike.read(shape)
     for identifier in structure.schemas.values():

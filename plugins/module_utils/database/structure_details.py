@@ -145,7 +145,7 @@ SELECT n.nspname, quote_ident(t.typname), concat_ws(' ',
   WHERE l.oid = r.rngcollation),
  (SELECT quote_ident(xn.nspname) || '.' || quote_ident(x.opcname)
   FROM pg_opclass x JOIN pg_namespace xn ON xn.oid = x.opcnamespace WHERE x.oid = r.rngsubopc),
- 'multirange ' || format_type(r.rngmultitypid, NULL))
+ 'multirange ' || format_type((to_jsonb(r) ->> 'rngmultitypid')::oid, NULL))
 FROM pg_range r JOIN pg_type t ON t.oid = r.rngtypid JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE {in_schemas("pg_type", "t.oid")}""",
     "base type": f"""

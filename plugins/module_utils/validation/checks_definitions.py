@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..checks.checks import Evidence
+from ..checks.checks import Evidence, named
 from ..checks.findings import Finding
-from ..common.messages import Message, _
+from ..common.messages import Message, _, join
 from ..common.safe_text import one_line
 from ..database import structure, structure_details
 from ..database.structure import Difference
@@ -49,24 +49,31 @@ def definitions(context: CheckContext) -> Evidence:
     ]
     findings += checks_access.findings(context)
     count = sum(
-        len(named)
+        len(objects)
         for identifier in before.schemas.values()
-        for named in before.shapes[identifier].values()
+        for objects in before.shapes[identifier].values()
     )
     if not context.same_major:
         made = context.expected.digest_version.split(".")[0]
         here = str(context.catalogue.connection.server_version // 10000)
-        evidence = _(
+        evidence: Message = _(
             "%(count)d objects compared by name: PostgreSQL %(made)s and %(here)s write definitions"
             " differently",
             count=count,
             made=made,
             here=here,
         )
-        return Evidence(evidence, findings)
-    return Evidence(
-        _("%(count)d definitions compared with those in the manifest", count=count), findings
+    else:
+        evidence = _("%(count)d definitions compared with those in the manifest", count=count)
+    unread = sorted(
+        name for (name,) in context.schemas if name in before.unread - {*before.schemas}
     )
+    if unread:
+        so = _(
+            "not compared, as they could not be read in production: %(named)s", named=named(unread)
+        )
+        evidence = join([evidence, so], "; ")
+    return Evidence(evidence, findings)
 
 
 def _has_unpopulated_view(held: structure.Structure) -> bool:
