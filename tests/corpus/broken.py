@@ -327,11 +327,14 @@ CASES = {
 WITH_SIGNS = """
 DROP EXTENSION plpgsql; CREATE EXTENSION plpgsql; CREATE SCHEMA north; CREATE TABLE public.one ();
 CREATE TABLE north.two (); CREATE TABLE public.image (content oid);
+CREATE TABLE public.named (id serial PRIMARY KEY, name text);
+CREATE VIEW public.names AS SELECT id, name FROM public.named GROUP BY id;
 INSERT INTO public.image VALUES (lo_from_bytea(0, 'a picture'));
 """
 SIGNS = {
     "archive.numbers_missing": "--exclude-table=north.two",
     "archive.schemas_chosen": "--schema=public",
+    "archive.section_missing": "--section=pre-data --section=data",
     "archive.comments_missing": "--no-comments",
     "archive.large_objects_missing": "--no-blobs",
 }

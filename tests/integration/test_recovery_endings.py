@@ -143,6 +143,24 @@ def test_a_restore_names_the_switch(host: RecoveryHost) -> None:
     assert last_lines(output, errors)[3] == "nothing needs to be done"
 
 
+def test_what_may_be_a_part_is_not_passed_and_people_decide(host: RecoveryHost) -> None:
+    """As in a drill; but it may be all that is left, so the database is kept and named."""
+    backup = host.root / "shop_20251121_030000.dump"
+    dump = [host.server.binaries.path("pg_dump"), "-Fc", "-n", "public", f"--file={backup}"]
+    subprocess.run([*dump, host.server.url(PRODUCTION)], check=True)
+    code, output, errors = host.run_whole("--backup", str(backup), "--confirm", HOST)
+    assert code == 3, output + errors
+    assert "Restored beside production, and something may be missing" in output
+    assert host.databases()[PRODUCTION] == "old"
+    line = last_lines(output, errors)[3]
+    assert line.startswith(f"/scripts/disaster-recovery.sh --switch {PRODUCTION}_recovered_2")
+    name = line.split()[2]
+    query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %(name)s"
+    assert "which may be a part" in run_sql(host.server, "postgres", query, name=name)[0][0]
+    assert host.run(*line.split()[1:])[0] == 0
+    assert PRODUCTION in host.databases()
+
+
 def test_the_programs_of_drills_serve_a_recovery_where_they_fit(
     server: Server, tmp_path: Path
 ) -> None:

@@ -9,7 +9,9 @@ the system first (getSchemaData in common.c, getTables in pg_dump.c). It writes 
 those that it dumps. So a number that is missing among them is a schema or relation of the database
 that is not in the archive: what `-n`, `-N`, `-t` or `-T` left out, a member of an extension, a
 composite type, whose entry has a number of its own, or a temporary table of some session. Each
-session that ever had one leaves a pair of schemas, `pg_temp_1` and `pg_toast_temp_1`.
+session that ever had one leaves a pair of schemas, `pg_temp_1` and `pg_toast_temp_1`. With
+`--statistics` (PostgreSQL 18) a relation's statistics have the number behind its own, and an entry
+with another one (getRelationStatistics in pg_dump.c).
 """
 
 from __future__ import annotations
@@ -24,6 +26,17 @@ _COMPOSITE = re.compile(r"CREATE TYPE [^\n]*? AS \(")
 # pg_catalog, pg_toast, information_schema and public; plpgsql, which seldom has an entry.
 _OF_SYSTEM, _OF_LANGUAGE = 4, 1
 PUBLIC = "public"
+# What `--section=post-data` holds (the section of each ArchiveEntry in pg_dump.c).
+BEHIND_ROWS = frozenset(
+    {
+        *("INDEX", "INDEX ATTACH", "CONSTRAINT", "FK CONSTRAINT", "STATISTICS", "TRIGGER", "RULE"),
+        *("POLICY", "ROW SECURITY", "EVENT TRIGGER", "PUBLICATION", "PUBLICATION TABLE"),
+        *("PUBLICATION TABLES IN SCHEMA", "SUBSCRIPTION", "SUBSCRIPTION TABLE"),
+        "MATERIALIZED VIEW DATA",
+    }
+)
+# They have their numbers behind all collations, of which each host has another number.
+_OF_COLUMNS = frozenset({"DEFAULT", "CHECK CONSTRAINT", "TABLE ATTACH"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +46,24 @@ class Numbers:
     Attributes:
         before: numbers before that of the first relation, without those that schemas, extensions
             and composite types of the archive, and schemas of every database, have.
-        missing: numbers between the first and the last relation that are no relation's, and no
-            composite type's.
+        missing: numbers between the first and the last relation that are no relation's, no
+            composite type's, and no statistics'.
         major: of the server that was dumped, 0 where it is not known.
         has_public: whether the archive shows that the schema `public` was there.
+        behind: numbers between the last column's default, check or partition that has an entry and
+            the first table's rows, where the archive has no key, index, trigger or rule at all; 0
+            where it has one, or has no such default.
+        of_columns: entries of such defaults, checks and partitions.
+        tables: entries of tables' rows.
     """
 
     before: int
     missing: int
     major: int
     has_public: bool
+    behind: int = 0
+    of_columns: int = 0
+    tables: int = 0
 
 
 def read(toc: Toc) -> Numbers | None:
@@ -59,6 +80,14 @@ def read(toc: Toc) -> Numbers | None:
     ]
     earlier = sum(oid < first_oid for oid in composites)
     between = sum(first_oid < oid < last_oid for oid in composites)
+    analyzed = {(one.schema, one.name) for one in toc.entries if one.kind == "STATISTICS DATA"}
+    if analyzed:
+        # Those of the last relation have a number behind it.
+        between += sum(
+            (one.schema, one.name) in analyzed
+            for one in toc.entries
+            if one.kind in RELATIONS and one.dump_id != last
+        )
     counted = sum(
         entry.kind in ("EXTENSION", "SCHEMA") and entry.name not in ("plpgsql", PUBLIC)
         for entry in toc.entries
@@ -71,4 +100,26 @@ def read(toc: Toc) -> Numbers | None:
             entry.schema == PUBLIC or (entry.kind == "SCHEMA" and entry.name == PUBLIC)
             for entry in toc.entries
         ),
+        *_behind(toc),
     )
+
+
+def _behind(toc: Toc) -> tuple[int, int, int]:
+    """Return the last three figures of `Numbers`."""
+    if any(entry.kind in BEHIND_ROWS for entry in toc.entries):
+        return 0, 0, 0
+    of_columns = [
+        entry.dump_id
+        for entry in toc.entries
+        if entry.kind in _OF_COLUMNS and not entry.definition.startswith("ALTER DOMAIN ")
+    ]
+    rows = [(entry.dump_id, entry.oid) for entry in toc.entries if entry.kind == "TABLE DATA"]
+    if not of_columns or not rows:
+        return 0, 0, 0
+    first, first_oid = min(rows)
+    # They have numbers among the rows, in the order of the relations (getTableData in pg_dump.c).
+    before = sum(
+        entry.kind in ("SEQUENCE", "MATERIALIZED VIEW") and entry.oid < first_oid
+        for entry in toc.entries
+    )
+    return max(0, first - max(of_columns) - 1 - before), len(of_columns), len(rows)

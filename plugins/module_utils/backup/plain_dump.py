@@ -30,7 +30,7 @@ CLUSTER = b"-- PostgreSQL database cluster dump"
 # What is kept of one statement: definitions are shorter, rows of INSERT need not be kept.
 KEEP = 4 << 20
 _HEADER = re.compile(
-    rb"-- (?:Data for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*);"
+    rb"-- (?:Data for |Statistics for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*);"
     rb" Owner: ?(.*?)(?:; Tablespace.*)?$"
 )
 _VERSION = re.compile(rb"-- Dumped (from database|by pg_dump) version (.*)$")

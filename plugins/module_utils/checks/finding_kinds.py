@@ -61,6 +61,12 @@ KINDS = {
         "or name a user of production (`staging_restore_database`); or ignore the finding, with "
         "the reason.",
     ),
+    "archive.section_missing": Kind(
+        "The dump has tables and their rows, and was made without what stands behind them: keys, "
+        "indexes, triggers, rules and policies (`--section`).",
+        "Dump without `--section`, or restore the other part behind it. Where nobody needs that, "
+        "ignore the finding, with the reason.",
+    ),
     "archive.comments_missing": Kind(
         "The dump has no comment at all, not even that of an extension: it was made with "
         "`--no-comments`.",

@@ -372,8 +372,12 @@ def _page(settings: RestoreSettings, result: dict[str, Any]) -> list[str]:
         sign = {"passed": "✅", "failed": "❌"}.get(check["status"], "⚠️")
         title = render_titles.check_title(language, check)
         lines.append(f"   {sign} {title}: {check['evidence']}")
-    if result["verdict"] == proof_settings.PASSED:
-        lines.append(tr("✅ Restored and validated beside production: %(name)s") % result)
+    if result["name"]:
+        if result["verdict"] == proof_settings.PASSED:
+            text = tr("✅ Restored and validated beside production: %(name)s")
+        else:
+            text = tr("⚠️ Restored beside production, and something may be missing: %(name)s")
+        lines.append(text % result)
         again = [f"--tenant {result['tenant']}"] if result["tenant"] else []
         command = " ".join(
             [f"{NAME}.sh", *again, f"--switch {result['name']}", f"--confirm {result['host']}"]

@@ -51,11 +51,30 @@ def evidence(
             " dump lacks rows for it, a manifest would",
             count=len(expected.row_security),
         )
+    keyless = ""
+    if expected.tables and not expected.digests and not _behind_rows(expected):
+        keyless = _(
+            "it has no key, index or trigger: only a manifest shows whether --section left any out"
+        )
     unlogged = ""
     if expected.unlogged:
         unlogged = _("unlogged tables without their rows: %(count)d", count=len(expected.unlogged))
-    text = join([ready.proof, compared, beside, whole, unlogged, unknown, *set_aside], "; ")
+    parts = [ready.proof, compared, beside, whole, keyless, unlogged, unknown, *set_aside]
+    text = join(parts, "; ")
     return checks.Evidence(text, findings)
+
+
+def _behind_rows(expected: expectation.Expectation) -> bool:
+    """Return whether a backup has anything that a dump has behind its rows."""
+    return bool(
+        expected.indexes
+        or expected.foreign_keys
+        or expected.triggers
+        or expected.rules
+        or expected.policies
+        or expected.row_security
+        or expected.populated_views
+    )
 
 
 def _left_out(expected: expectation.Expectation, file: str) -> list[Finding]:
@@ -69,6 +88,10 @@ def _left_out(expected: expectation.Expectation, file: str) -> list[Finding]:
         for name in (".".join(key) for key in tables):
             text = _("the dump leaves out the rows of %(table)s", table=name)
             found.append(Finding("archive.partial", name, text))
+    has_tables = expected.tables or expected.materialized_views
+    if not has_tables and "STATISTICS DATA" in expected.others:
+        text = _("it has statistics of tables, and not the tables")
+        found.append(Finding("archive.partial", file, text))
     if expected.large_objects and not set(archive_whole.CONTENTS) & expected.others.keys():
         text = _("the dump leaves out the content of its large objects")
         found.append(Finding("archive.partial", file, text))

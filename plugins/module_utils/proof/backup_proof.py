@@ -151,6 +151,7 @@ class BackupProof:
         restored: the restore, for a result; None before it.
         steps: the checks of the path itself, for a result.
         validation: as `restore_validation.validate_restore` returns it; empty before it.
+        may_lack: whether it could not be verified only because the backup may be a part.
 
     Raises:
         ResilienceError: there is no such backup.
@@ -166,6 +167,7 @@ class BackupProof:
         self.restored: dict[str, Any] | None = None
         self.steps: list[dict[str, Any]] = []
         self.validation: dict[str, Any] = {}
+        self.may_lack = False
         # Whether only a part of the backup is restored.
         self._part = False
         self._numbers: Numbers | None = None
@@ -517,11 +519,11 @@ class BackupProof:
             return COULD_NOT_VERIFY, _(
                 "a check was cut off (%(check)s): %(why)s", check=cut_off[0]["id"], why=why
             )
-        if proving or not self.place.throwaway:
-            return (FAILED if proving else PASSED), ""
+        if proving:
+            return FAILED, ""
         parts = (check for check in self.steps if check["id"] in (numbering.CHECK, left_out.CHECK))
         if any(check["findings"] for check in parts):
-            # A recovery says so as well, and leaves it to people.
+            self.may_lack = True
             return COULD_NOT_VERIFY, _("something may have been left out; see its check")
         return PASSED, ""
 

@@ -77,6 +77,13 @@ def _signs(signs: PartSigns, catalogue: Catalogue) -> Iterator[tuple[str, Messag
     if signs.chosen_schemas:
         text = _("it creates the schema public, as only a dump of chosen schemas does (-n)")
         yield "archive.schemas_chosen", text
+    for name in sorted(signs.stand_ins)[:1]:
+        text = _(
+            "of the view %(name)s it has the columns alone; what makes it a view stands behind all"
+            " rows, and was left out (--section)",
+            name=name,
+        )
+        yield "archive.section_missing", text
     if signs.extensions and not signs.has_comments:
         commented = {str(name) for (name,) in catalogue.rows(_COMMENTED)}
         for name in sorted(signs.extensions & commented)[:1]:

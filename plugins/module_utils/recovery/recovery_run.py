@@ -224,7 +224,8 @@ class RecoveryRun:
         """Return the comment on what was validated."""
         backup = self.proof.backup
         where = backup.get("fetched_from", "") and f" of {backup['fetched_from']}"
-        return f"{VALIDATED}, from {backup['file']}{where}, {backup['taken_at']}"
+        whole = ", which may be a part" if self.proof.may_lack else ""
+        return f"{VALIDATED}, from {backup['file']}{where}, {backup['taken_at']}{whole}"
 
     def _checks(self) -> list[dict[str, Any]]:
         """Return the checks, without those that cannot be made here.
@@ -330,7 +331,8 @@ def restore_beside(
         `verdict`, `problem`, `name` (the new database; None if none stands), `backup`, `checks`,
         `phases`, `seconds`, `doubts` (to look at before a switch), `unlike` (what of production's
         database the new one cannot get) and `left_behind` (what stays with the old one). A
-        database that did not pass is removed.
+        database that did not pass is removed, unless all that is known against its backup is that
+        something may have been left out.
 
     Raises:
         ResilienceError: there is no such backup, the server cannot be connected to or is a standby,
@@ -351,7 +353,8 @@ def restore_beside(
         written = restore_notes.counters(settings)
         recovery_run = RecoveryRun(settings, source, phases, server, name)
         result = recovery_run.run()
-        if result["verdict"] == PASSED:
+        # What may be a part of production may be all that is left of it: people decide.
+        if result["verdict"] == PASSED or recovery_run.proof.may_lack:
             result |= _match_production(settings, name, recovery_run.dumped)
             dumped = recovery_run.dumped
             restore_notes.save(settings, name, written, dumped.comment if dumped else None)
