@@ -276,6 +276,15 @@ def test_the_session_of_the_snapshot_is_ended_from_outside(
         ("true", None),
         ("exit 7", None),
         (': > "$0"', None),
+        # What other packers make of nothing, and what seals it.
+        ('{pg_dump} -Fc --no-such-option {to} | zstd -q > "$0"', None),
+        ('{pg_dump} -Fc --no-such-option {to} | lz4 -q > "$0"', None),
+        ('{pg_dump} -Fp --no-such-option {to} | xz > "$0"', None),
+        (
+            '{pg_dump} -Fp --no-such-option {to} | gzip | age -r $(age-keygen 2>/dev/null | age-keygen -y) > "$0"',
+            None,
+        ),
+        ('gzip < /dev/null | head -c 12 > "$0"', None),
     ],
 )
 def test_no_backup_is_distinguished_from_no_manifest(

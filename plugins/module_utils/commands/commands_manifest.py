@@ -22,17 +22,22 @@ ago or more; `--orphans` lists or removes them all.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
-import lzma
 import os
-import zlib
 
-from ..backup import dump_run, file_kind, kinds, manifest, sealed_manifest, snapshot_command
+from ..backup import (
+    decompress,
+    dump_run,
+    file_kind,
+    kinds,
+    manifest,
+    sealed_manifest,
+    snapshot_command,
+)
 from ..common import interrupt
 from ..common.errors import ResilienceError
 from ..common.language import translations
-from ..common.messages import _
+from ..common.messages import Message, _
 from ..common.safe_text import clean
 from ..common.system_errors import reason, system_message
 from ..inventory import sealed_names
@@ -52,6 +57,11 @@ from .command import (
 )
 
 DAY = 86400
+# What each packer makes of nothing is smaller (xz: 32 bytes), and no dump is.
+_LARGEST_EMPTY = 64
+# A file of age has a line `--- MAC` behind its recipients, then a nonce, and a tag for each block
+# (age-encryption.org/v1).
+_AGE_HEADER_END, _AGE_OVERHEAD, _HEAD_BYTES = b"\n--- ", 32, 1 << 16
 # Options of the form that runs pg_dump itself, by their names in `DumpOptions`.
 OWN = {
     "name": "name",
@@ -199,26 +209,38 @@ def _keys(settings: RestoreSettings) -> keys.SealKeys | None:
     return keys.load(keys.folder_of(settings.config_dir), settings.seal)
 
 
-def _missing(backup: str) -> str:
+def _missing(backup: str) -> Message | str:
     """Return why a command that ended well left no backup; empty where it left one.
 
     The exit code of `pg_dump | gzip` is gzip's, unless the shell has pipefail.
     """
     try:
-        if os.path.isdir(backup):
-            return "" if os.listdir(backup) else f"{backup} is empty"
-        with open(backup, "rb") as file:
-            head = file.read(file_kind.HEAD_BYTES)
-        packing = file_kind.compression(head)
-        if packing == "gzip":
-            with gzip.open(backup, "rb") as unpacked:
-                head = unpacked.read(1)
-        elif packing == "xz":
-            with lzma.open(backup, "rb") as unpacked_xz:
-                head = unpacked_xz.read(1)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        empty = not os.listdir(backup) if os.path.isdir(backup) else _holds_nothing(backup)
+    except OSError as error:
         return _("%(path)s cannot be read: %(why)s", path=backup, why=system_message(str(error)))
-    return "" if head else _("%(path)s is empty", path=backup)
+    except ResilienceError as error:
+        return error.problem
+    return _("%(path)s is empty", path=backup) if empty else ""
+
+
+def _holds_nothing(backup: str) -> bool:
+    """Return whether a file is empty, or what was packed or sealed in it.
+
+    Raises:
+        OSError, ResilienceError: it cannot be read.
+    """
+    with open(backup, "rb") as file:
+        head = file.read(_HEAD_BYTES)
+        size = os.fstat(file.fileno()).st_size
+    if file_kind.is_sealed(head):
+        _recipients, mark, rest = head.partition(_AGE_HEADER_END)
+        header = len(head) - len(rest.partition(b"\n")[2])
+        return bool(mark) and size - header <= _AGE_OVERHEAD + _LARGEST_EMPTY
+    packing = file_kind.compression(head[: file_kind.HEAD_BYTES])
+    # Other packers are programs, which may not be found here.
+    if packing in ("gzip", "xz") or (packing and size <= _LARGEST_EMPTY):
+        return not decompress.head(backup, packing, 1, 60)
+    return not head
 
 
 def _report(
