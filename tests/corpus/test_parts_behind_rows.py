@@ -19,7 +19,8 @@ from corpus.lab import FORMS, Lab, evidence_of, finding_texts, found
 WITHOUT_POST_DATA = ("--section=pre-data", "--section=data")
 # No key, index, trigger or rule; much that has a number in an archive, and some no entry.
 KEYLESS = """
-CREATE DOMAIN public.word AS text; ALTER DOMAIN public.word ADD CONSTRAINT short CHECK (value <> '');
+CREATE DOMAIN public.word AS text;
+ALTER DOMAIN public.word ADD CONSTRAINT short CHECK (value <> '');
 CREATE SEQUENCE public.first; CREATE MATERIALIZED VIEW public.early AS SELECT 1 AS one WITH NO DATA;
 CREATE TABLE public.log (id serial, at date DEFAULT now(), day text
  GENERATED ALWAYS AS (at - '2000-01-01') STORED, what public.word CHECK (what <> 'x'));

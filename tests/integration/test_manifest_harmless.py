@@ -281,7 +281,8 @@ def test_the_session_of_the_snapshot_is_ended_from_outside(
         ('{pg_dump} -Fc --no-such-option {to} | lz4 -q > "$0"', None),
         ('{pg_dump} -Fp --no-such-option {to} | xz > "$0"', None),
         (
-            '{pg_dump} -Fp --no-such-option {to} | gzip | age -r $(age-keygen 2>/dev/null | age-keygen -y) > "$0"',
+            "{pg_dump} -Fp --no-such-option {to} | gzip"
+            ' | age -r $(age-keygen 2>/dev/null | age-keygen -y) > "$0"',
             None,
         ),
         ('gzip < /dev/null | head -c 12 > "$0"', None),

@@ -6,8 +6,8 @@
 
 pg_dump does not write its options into a dump. Of `-n` there is a trace: a dump of a whole database
 never creates the schema `public`, which every new database has, and one by `-n public` does (since
-PostgreSQL 15, selectDumpableNamespace in pg_dump.c). A view that needs a key is made in two steps, the
-second of them behind the rows; a dump with the first alone has no `--section=post-data`
+PostgreSQL 15, selectDumpableNamespace in pg_dump.c). A view that needs a key is made in two steps,
+the second of them behind the rows; a dump with the first alone has no `--section=post-data`
 (createDummyViewAsClause).
 """
 

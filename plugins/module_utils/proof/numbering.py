@@ -106,8 +106,8 @@ def _proved(numbers: Numbers, before: int, of_extensions: int) -> int:
             of extensions.
         of_extensions: relations and schemas of extensions in the restored database.
     """
-    # Where `public` or plpgsql was dropped, there is a number less. Where nothing shows that `public`
-    # is there, an odd number may be that.
+    # Where `public` or plpgsql was dropped, there is a number less. Where nothing shows that
+    # `public` is there, an odd number may be that.
     if before <= 0:  # nobody ever had a temporary table
         return max(0, numbers.missing - of_extensions)
     return 1 if numbers.has_public and before % 2 and not of_extensions else 0
