@@ -95,7 +95,7 @@ class Ended:
         self.code, self.errors = code, errors
         self.manifest = manifest.read(str(backup))
         self.tables: set[str] = set()
-        if backup.exists() and backup.stat().st_size > 100 and b"age-" not in backup.read_bytes():
+        if backup.exists() and backup.read_bytes()[:4] != b"age-" and backup.stat().st_size > 100:
             unpacked = backup.with_suffix(".unpacked")
             unpacked.write_bytes(gzip.decompress(backup.read_bytes()))
             content = subprocess.run(
