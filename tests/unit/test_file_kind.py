@@ -107,6 +107,7 @@ def test_a_plain_dump_below_lines_of_whoever_exported_it(packing: bytes) -> None
     mark = b"--\n-- PostgreSQL database dump\n--\n"
     assert dump_format(packing * 60 + mark) == "plain"
     assert dump_format(b"\xef\xbb\xbf" + mark) == "plain"
+    assert dump_format(packing + b"-- Dumped by pg_dump version 15.1\nSET x = 0;\n") == "plain"
     assert (
         dump_format(packing * 60 + b"INSERT INTO t VALUES (' PostgreSQL database dump');") is None
     )

@@ -65,7 +65,11 @@ OTHERS = (
     (b"SQLite format 3\x00", _("a SQLite database")),
     (b"\x7fELF", _("a program")),
 )
-_PLAIN_MARK = re.compile(rb"(?:^|[\r\n])-- PostgreSQL database (?:cluster )?dump")
+# Some tools take the first of these lines out.
+_PLAIN_MARK = re.compile(
+    rb"(?:^|[\r\n])-- (?:PostgreSQL database (?:cluster )?dump"
+    rb"|Dumped (?:from database|by pg_dump) version)"
+)
 
 
 def compression(head: bytes) -> str | None:
