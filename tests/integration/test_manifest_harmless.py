@@ -212,6 +212,29 @@ def test_a_table_that_is_locked(
     assert "lock timeout" in ended.manifest.unreadable["public.moving"]
 
 
+def test_a_sequence_that_is_locked(
+    server: Server, database: str, back_up: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a session that restarts it, as TRUNCATE … RESTART IDENTITY does: the others are read."""
+    monkeypatch.setitem(manifest_snapshot.SESSION, "lock_timeout", 100)
+    run_sql(
+        server,
+        database,
+        "CREATE SCHEMA moving",
+        "CREATE SEQUENCE moving.one",
+        "CREATE TABLE moving.two (id serial)",
+    )
+    with contextlib.closing(psycopg2.connect(**server.dsn(database))) as other:
+        cursor = other.cursor()
+        cursor.execute("ALTER SEQUENCE moving.one RESTART")
+        cursor.execute("TRUNCATE moving.two RESTART IDENTITY")
+        ended = back_up(more="-N moving")
+    assert (ended.code, ended.tables) == (0, ALL), ended.errors
+    assert {"moving.one", "moving.two_id_seq"} <= set(ended.manifest.unreadable)
+    assert "lock timeout" in ended.manifest.unreadable["moving.one"]
+    assert ended.manifest.sequences == {("public", "sale_id_seq"): (2000, 1)}
+
+
 def test_locks_are_few_whatever_the_number_of_tables(
     server: Server, database: str, back_up: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

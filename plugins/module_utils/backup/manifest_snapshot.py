@@ -42,6 +42,8 @@ SESSION: dict[str, str | int] = {
 }
 # Sequences whose positions one transaction reads: each is locked until its end.
 SEQUENCES = 50
+# Milliseconds that one waits which could not be read among others; then it is noted.
+SHORT_LOCK_TIMEOUT = 200
 _ALL_SEQUENCES = """
 SELECT oid::bigint FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't'
 ORDER BY oid"""
@@ -180,7 +182,7 @@ def export(parameters: Mapping[str, Any]) -> Iterator[Snapshot]:
         raise unreadable(error) from error
     try:
         with connection.cursor() as cursor:
-            sequences = _positions(cursor)
+            sequences, unreadable_ones = _positions(cursor)
             encoding, locale = _locale(cursor)
             settings = _settings(cursor)
             cursor.execute("SHOW server_version")
@@ -195,6 +197,7 @@ def export(parameters: Mapping[str, Any]) -> Iterator[Snapshot]:
     held = SnapshotContent(
         *(taken_at, version, str(database), encoding, locale),
         sequences=sequences,
+        unreadable=unreadable_ones,
         settings=settings,
     )
     try:
@@ -315,15 +318,41 @@ def _session(parameters: Mapping[str, Any]) -> Any:
     return open_connection(parameters, private=False, settings=SESSION)
 
 
-def _positions(cursor: Any) -> dict[ObjectName, tuple[int | None, int]]:
+def _positions(cursor: Any) -> tuple[dict[ObjectName, tuple[int | None, int]], dict[str, str]]:
+    """Return the positions of all sequences, and why some could not be read."""
     found: dict[ObjectName, tuple[int | None, int]] = {}
+    locked: dict[str, str] = {}
     cursor.execute(_ALL_SEQUENCES)
     numbers = [number for (number,) in cursor.fetchall()]
     for start in range(0, len(numbers), SEQUENCES):
-        cursor.execute(_POSITIONS, [numbers[start : start + SEQUENCES]])
-        for schema, name, value, step in cursor:
-            found[schema, name] = (value, step)
-    return found
+        batch = numbers[start : start + SEQUENCES]
+        try:
+            found.update(_positions_of(cursor, batch))
+        except driver().Error:
+            # One that some session is changing costs no other.
+            cursor.execute("SET lock_timeout = %s", [SHORT_LOCK_TIMEOUT])
+            for number in batch:
+                try:
+                    found.update(_positions_of(cursor, [number]))
+                except driver().Error as error:
+                    why = one_line(error, 200)
+                    locked[_sequence_name(cursor, number)] = why
+            cursor.execute("SET lock_timeout = %s", [SESSION["lock_timeout"]])
+    return found, locked
+
+
+def _positions_of(cursor: Any, numbers: Sequence[int]) -> dict[ObjectName, tuple[int | None, int]]:
+    cursor.execute(_POSITIONS, [numbers])
+    return {(schema, name): (value, step) for schema, name, value, step in cursor}
+
+
+def _sequence_name(cursor: Any, number: int) -> str:
+    cursor.execute(
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %s",
+        [number],
+    )
+    return ".".join(cursor.fetchone() or [str(number)])
 
 
 def _large_objects(cursor: Any) -> dict[str, str]:
