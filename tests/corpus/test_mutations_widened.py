@@ -168,7 +168,7 @@ CHANGES = {
     "more_view": "CREATE VIEW more_view AS SELECT 1 AS one",
     "more_index": "CREATE INDEX more_index ON t (g)",
 }
-SAID = r"(is missing|is not in the manifest|is `.*`, in production it was `)"
+WITH_BOTH = r"(is missing|is not in the manifest|is `.*`, in production it was `)"
 
 
 def texts(lab: Lab, held: manifest.Manifest, dump: Dump, database: str) -> list[str]:
@@ -185,8 +185,8 @@ def unnamed(texts: list[str]) -> list[str]:
     """The changes that no finding names with what it is and what it was."""
     left = []
     for name in CHANGES:
-        said = re.compile(rf"(?<!\w)({name})(?!\w)[^`]*{SAID}", re.DOTALL)
-        if not any(said.search(text) for text in texts):
+        named = re.compile(rf"(?<!\w)({name})(?!\w)[^`]*{WITH_BOTH}", re.DOTALL)
+        if not any(named.search(text) for text in texts):
             left.append(name)
     return left
 
