@@ -11,10 +11,12 @@ configured: a table that a new release adds is expected from the first backup th
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import IO, Any
 
 from ..common import json_stream
@@ -140,12 +142,15 @@ class Expectation:
         plain: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            rows: list[tuple[Any, ...]] | None = None
             if isinstance(value, set):
-                value = sorted(map(list, value))
+                rows = sorted(value)
             elif field.name == "rows":
-                value = [[*key, count] for key, count in sorted(value.items())]
+                rows = [(*key, count) for key, count in sorted(value.items())]
             elif field.name == "columns":
-                value = [[*key, *names] for key, names in sorted(value.items())]
+                rows = [(*key, *names) for key, names in sorted(value.items())]
+            if rows is not None:
+                value = _by_schema(rows) if streamed else list(map(list, rows))
             plain[field.name] = value
         return alike_objects.streamed(plain, *STRUCTURES) if streamed else plain
 
@@ -161,13 +166,41 @@ def load(file: IO[str]) -> Expectation:
     Raises:
         ResilienceError: it is something else.
     """
-    shapes = alike_objects.ShapeReader(*STRUCTURES)
+    shapes, known = alike_objects.ShapeReader(*STRUCTURES), Expectation()
+    keyed = ["rows", "columns"]
+    keyed += [name for name, value in vars(known).items() if isinstance(value, set)]
+
+    def take(name: str, schema: str, rows: Iterable[Sequence[Any]]) -> None:
+        held, schema = getattr(known, name), sys.intern(schema)
+        for row in rows:
+            if name == "rows":
+                held[schema, sys.intern(row[0])] = row[1]
+            elif name == "columns":
+                held[schema, sys.intern(row[0])] = tuple(map(sys.intern, row[1:]))
+            else:
+                held.add((schema, *map(sys.intern, row)))
+
+    large: dict[tuple[str, ...], json_stream.Take] = {
+        (name,): functools.partial(take, name) for name in keyed
+    }
     try:
-        values = json_stream.load(file, shapes.large)
+        values = json_stream.load(file, {**shapes.large, **large})
         shapes.put_into(values)
+        for name in keyed:
+            # An earlier version wrote lists.
+            if values[name] == {}:
+                values[name] = getattr(known, name)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unknown(error) from error
     return from_dict(values)
+
+
+def _by_schema(rows: Iterable[tuple[Any, ...]]) -> Mapping[str, list[tuple[Any, ...]]]:
+    """Return rows by their first member, without it; `json_stream` writes some at a time."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row[1:])
+    return MappingProxyType(found)
 
 
 def from_dict(values: Mapping[str, Any]) -> Expectation:
@@ -180,7 +213,9 @@ def from_dict(values: Mapping[str, Any]) -> Expectation:
         known = {}
         for field in dataclasses.fields(Expectation):
             value = values[field.name]
-            if field.name == "rows":
+            if isinstance(value, dict):
+                pass
+            elif field.name == "rows":
                 value = {(schema, table): count for schema, table, count in value}
             elif field.name == "columns":
                 value = _columns(value)
