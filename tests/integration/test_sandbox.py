@@ -70,6 +70,9 @@ def test_a_program_of_the_database_leads_nobody_to_another_server(settings: Proo
     assert (socket.lstat().st_ino, socket.is_symlink()) == (before.st_ino, False), output
     assert staging.make_engine(settings.staging).find() == server
     psycopg2.connect(**server.dsn("postgres")).close()
+    assert held["password"] == server.password and not (folder / "secret").exists()
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(**{**server.dsn("postgres"), "password": "known"})
 
 
 def test_a_program_of_the_database_reaches_nothing(settings: ProofSettings, tmp_path: Path) -> None:

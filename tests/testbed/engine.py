@@ -20,6 +20,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common import 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres, scram
 
-__all__ = ["ResilienceError", "postgres", "process"]
+__all__ = ["ResilienceError", "postgres", "process", "scram"]

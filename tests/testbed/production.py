@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg2
 
-from .engine import ResilienceError, postgres, process
+from .engine import ResilienceError, postgres, process, scram
 from .services import Service, free_port
 
 SUPERUSER = "postgres"
@@ -101,7 +101,7 @@ class Production:
         try:
             descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(descriptor, "w", encoding="ascii") as file:
-                file.write(self.settings["password"])
+                file.write(scram.secret(self.settings["password"]))
             if os.geteuid() == 0:
                 for path in (self.data, password_file):
                     os.chown(path, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)

@@ -20,7 +20,7 @@ from ..common.detached import DetachedProcess
 from ..common.errors import ResilienceError
 from ..common.libraries import load_psutil
 from ..common.messages import _
-from ..database import postgres
+from ..database import postgres, scram
 from ..database.connection import driver, environment_without_libpq, open_connection
 from ..database.postgres import Server
 from . import sandbox
@@ -92,8 +92,11 @@ class Cluster:
         """
         os.makedirs(self.folder, mode=0o711)
         os.chmod(self.folder, 0o711)
-        with open(self._password, "w", encoding="ascii", opener=_open_private) as file:
-            file.write(secrets.token_urlsafe(24))
+        password = secrets.token_urlsafe(24)
+        secret = os.path.join(self.folder, "secret")
+        for path, text in ((self._password, password), (secret, scram.secret(password))):
+            with open(path, "w", encoding="ascii", opener=_open_private) as file:
+                file.write(text)
         os.mkdir(self.data, mode=0o700)
         sockets = socket_folder(self.folder)
         os.mkdir(sockets)
@@ -105,7 +108,7 @@ class Cluster:
         with open(self._sockets, "w", encoding="utf-8") as file:
             file.write(sockets)
         if os.geteuid() == 0:
-            for path in (self.data, self._password, sockets):
+            for path in (self.data, secret, sockets):
                 os.chown(path, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
         initdb = process.run(
             [
@@ -114,20 +117,19 @@ class Cluster:
                     self.binaries.path("initdb"),
                     f"--pgdata={self.data}",
                     f"--username={SUPERUSER}",
-                    f"--pwfile={self._password}",
+                    f"--pwfile={secret}",
                     "--auth=scram-sha-256",
                     "--encoding=UTF8",
                     "--locale=C.UTF-8",
                     "--no-sync",
-                    reads=[self._password],
+                    reads=[secret],
                 ),
             ],
             time_limit=time_limit,
             env=environment_without_libpq(),
             cwd="/",
         )
-        if os.geteuid() == 0:
-            os.chown(self._password, 0, 0)
+        os.unlink(secret)
         if initdb.code != 0:
             raise ResilienceError(
                 _(
