@@ -47,9 +47,11 @@ PARTS := timing unit house corpus integration $(if $(ROOT),faults docker plan)
 # What is timed runs first and alone, on the disk as on a host: lanes beside it would take its processor.
 ALONE := $(if $(TEST),,$(filter timing,$(PARTS)))
 PYTEST := $(VENV)/python -m pytest
+# While packages are installed, the tests are compiled once, for which each lane takes 4 s otherwise.
 test: setup  ## run all tests, as root in lanes side by side; PARTS="unit corpus" TEST=words LANES=1 for fewer
 	@mkdir -p build/test
-	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -c 'from docker_lab import needs; needs.install(print)')
+	$(if $(ROOT),@$(PYTEST) $(addprefix tests/,$(PARTS)) --collect-only -q > /dev/null 2>&1 & \
+	  PYTHONPATH=tests $(VENV)/python -c 'from docker_lab import needs; needs.install(print)'; installed=$$?; wait; exit $$installed)
 	failed=0; \
 	$(if $(ALONE),LANE_DISK=1 $(PYTEST) $(addprefix tests/,$(ALONE)) $(call SIDE_BY_SIDE,1) --junitxml=build/test/timing.xml || failed=$$?;) \
 	$(if $(filter-out $(ALONE),$(PARTS)),$(PYTEST) $(addprefix tests/,$(filter-out $(ALONE),$(PARTS))) $(call SIDE_BY_SIDE,$(LANES)) $(if $(TEST),-k "$(TEST)") --durations=25 --junitxml=build/test/junit.xml || failed=$$?;) \

@@ -37,9 +37,30 @@ fi
 # amcheck comes with Debian's server; the PostgreSQL of the Python package lacks it.
 compgen -G '/usr/share/postgresql/*/extension/amcheck.control' >/dev/null || missing+=(postgresql)
 
+environment() {
+  "$python" -m venv ${PYTHON:+--clear} .venv
+  # Compiling every module takes longer than the installation; Python compiles what is imported.
+  .venv/bin/pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
+  if [[ -n ${ANSIBLE_CORE:-} ]]; then
+    # The collections of the package `ansible` stay; pip warns that it was made with another core.
+    .venv/bin/pip install --quiet --disable-pip-version-check "ansible-core~=$ANSIBLE_CORE.0"
+  fi
+  echo "$digest" > .venv/.lock-digest
+}
+
+installing=
 if ((${#missing[@]})); then
   if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
     echo "setup: installing the system packages: ${missing[*]}"
+    # Where Python has all that a virtual environment needs, it is made meanwhile: apt and pip each wait
+    # for the network, the disk or one processor most of the time.
+    if [[ $environment == missing && ! " ${missing[*]} " =~ " python3 "|" python3-venv " ]]; then
+      echo "setup: installing the pinned Python packages into .venv beside them (about a minute)"
+      environment &
+      installing=$!
+      # Where apt fails, nothing goes on behind the user's back.
+      trap wait EXIT
+    fi
     # Without this Debian's server package creates and starts a cluster, which nothing here uses.
     [[ -e /etc/postgresql-common/createcluster.conf ]] || {
       mkdir -p /etc/postgresql-common
@@ -54,16 +75,11 @@ if ((${#missing[@]})); then
   fi
 fi
 
-if [[ $environment == missing ]]; then
+if [[ -n $installing ]]; then
+  wait "$installing"
+elif [[ $environment == missing ]]; then
   echo "setup: installing the pinned Python packages into .venv (about a minute)"
-  "$python" -m venv ${PYTHON:+--clear} .venv
-  # Compiling every module takes longer than the installation; Python compiles what is imported.
-  .venv/bin/pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
-  if [[ -n ${ANSIBLE_CORE:-} ]]; then
-    # The collections of the package `ansible` stay; pip warns that it was made with another core.
-    .venv/bin/pip install --quiet --disable-pip-version-check "ansible-core~=$ANSIBLE_CORE.0"
-  fi
-  echo "$digest" > .venv/.lock-digest
+  environment
 fi
 # The collection under its full name, for tools that look for ansible_collections/<namespace>/<name>.
 mkdir -p build/collections/ansible_collections/chefwell
