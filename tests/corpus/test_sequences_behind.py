@@ -92,3 +92,20 @@ def test_one_that_the_restore_moved_is_a_finding(old: Lab) -> None:
     assert found(old.validate("tried", dump.expected)) == []
     old.run("tried", "SELECT setval('public.t_id_seq', 20)")
     assert found(old.validate("tried", dump.expected)) == ["sequence.behind", "sequence.differs"]
+
+
+def test_one_that_its_column_does_not_take_its_values_from_is_not_behind(old: Lab) -> None:
+    old.create(
+        "two sequences",
+        "CREATE SEQUENCE public.of_both START 1000;"
+        " CREATE TABLE public.t (id bigint DEFAULT nextval('public.of_both') PRIMARY KEY);"
+        " CREATE SEQUENCE public.t_id_seq OWNED BY public.t.id;"
+        " INSERT INTO public.t VALUES (1), (2);",
+    )
+    dump = old.prepare(old.dump("two sequences"))
+    assert old.restore(dump, "tried") == []
+    assert found(old.validate("tried", dump.expected)) == []
+    old.run("tried", "ALTER TABLE public.t ALTER id SET DEFAULT nextval('public.t_id_seq')")
+    assert "sequence.behind" in found(old.validate("tried", dump.expected))
+    for database in ("tried", "two sequences"):
+        old.drop(database)

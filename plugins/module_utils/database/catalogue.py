@@ -97,9 +97,9 @@ WHERE t.typrelid NOT IN (SELECT c.oid FROM pg_class c WHERE c.relkind <> 'c')
  AND {_not_of_extension("pg_type", "t")}"""
 
 # Sequences that alone fill a unique column: the column is an identity, or its default is nothing
-# but nextval, and it has a unique index of its own. Anywhere else (a value built from parts, a
-# key of several columns, a default by another function, a trigger that sets the column) the next
-# value need not collide.
+# but nextval of this very sequence, and it has a unique index of its own. Anywhere else (a value
+# built from parts, a key of several columns, a default by another function or sequence, a trigger
+# that sets the column) the next value need not collide.
 _UNIQUE_COLUMN_SEQUENCES = rf"""
 SELECT n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement, {_only("t")}
 FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
@@ -111,7 +111,10 @@ JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 WHERE s.relkind = 'S' AND {_USER_SCHEMA}
  AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
- AND (d.deptype = 'i' OR (pg_get_expr(f.adbin, f.adrelid) ~ '^nextval[(].*::regclass[)]$'
+ AND (d.deptype = 'i' OR (EXISTS (SELECT 1 FROM pg_depend u
+   WHERE u.classid = 'pg_attrdef'::regclass AND u.objid = f.oid
+   AND u.refclassid = 'pg_class'::regclass AND u.refobjid = s.oid)
+  AND pg_get_expr(f.adbin, f.adrelid) ~ '^nextval[(].*::regclass[)]$'
   AND pg_get_expr(f.adbin, f.adrelid) !~ '::regclass.*::regclass'))
  AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = t.oid AND i.indisunique
   AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
