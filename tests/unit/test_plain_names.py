@@ -54,3 +54,7 @@ def test_a_statement_that_may_be_repeated_names_the_same(
 
 def test_a_table_may_be_called_if() -> None:
     assert plain_names.read("TABLE", b"CREATE TABLE public.if (") == Names(b"public", (b"if",))
+
+
+def test_a_schema_that_is_called_as_its_owner_has_no_name_there() -> None:
+    assert plain_names.read("SCHEMA", b"CREATE SCHEMA AUTHORIZATION clerk;") is None

@@ -28,7 +28,7 @@ _TEXT = re.compile(_QUALIFIED)
 _BEGINS = {
     kind: re.compile(pattern)
     for kind, pattern in {
-        "SCHEMA": rb"CREATE SCHEMA " + _NEW + rb"(?P<second>" + NAME + rb")",
+        "SCHEMA": rb"CREATE SCHEMA " + _NEW + rb"(?!AUTHORIZATION )(?P<second>" + NAME + rb")",
         "TABLE": rb"CREATE (?:UNLOGGED )?TABLE " + _NEW + _QUALIFIED,
         "FOREIGN TABLE": rb"CREATE FOREIGN TABLE " + _NEW + _QUALIFIED,
         "VIEW": _REPLACED + rb"(?:RECURSIVE )?VIEW " + _QUALIFIED,
