@@ -171,8 +171,13 @@ def bed(
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    """A Docker engine for all tests of a lane, with the tests' images, which are built once."""
-    with Engine.up(ROOT / "build" / "docker" / lane(), report=print) as engine:
+    """A Docker engine for all tests of a lane, with the tests' images, which are built once.
+
+    In a lane its images and containers are in memory, where `lane.sh` keeps temporary files.
+    """
+    folder = os.environ.get("LANE_FOLDER")
+    data = Path(folder) / "docker" if folder else None
+    with Engine.up(ROOT / "build" / "docker" / lane(), data=data, report=print) as engine:
         images.make(engine, report=print)
         yield engine
 

@@ -40,7 +40,7 @@ set -e
 ip link set lo up
 {binds}
 mount -t tmpfs tmpfs /run
-exec docker-init -- dockerd --config-file {root}/daemon.json --data-root {root}/data \
+exec docker-init -- dockerd --config-file {root}/daemon.json --data-root {data} \
   --exec-root /run/docker-exec --pidfile /run/docker.pid --host unix://{socket} \
   --cgroup-parent {cgroup} {options}
 """
@@ -52,12 +52,14 @@ class Engine:
     Made by `up`.
 
     Attributes:
-        root: its folder; `data` in it keeps images from one start to the next.
+        root: its folder.
+        data: keeps images from one start to the next; a folder in its own unless given.
         socket: where it listens, a path; another process reaches it through `environment`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, data: Path | None = None) -> None:
         self.root = root
+        self.data = data or root / "data"
         self.service = Service("dockerd", root)
         # The path of a socket has at most 107 bytes (unix(7)), and a root may lie deep.
         mark = hashlib.sha256(str(root).encode()).hexdigest()[:10]
@@ -72,6 +74,7 @@ class Engine:
         cls,
         root: str | os.PathLike[str],
         *,
+        data: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
         options: Sequence[str] = (),
     ) -> Iterator[Engine]:
@@ -79,6 +82,7 @@ class Engine:
 
         Args:
             root: its folder, made if it is not there; one engine at a time uses it, the next waits.
+            data: a folder for images and containers that is not in it.
             report: called with a line about the progress.
             options: more of dockerd's own.
 
@@ -86,7 +90,7 @@ class Engine:
             ResilienceError: this is not root, a package cannot be installed, or it does not start.
         """
         needs.install(report)
-        engine = cls(Path(root).resolve())
+        engine = cls(Path(root).resolve(), data)
         engine.root.mkdir(parents=True, exist_ok=True)
         engine._lock = os.open(engine.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -111,6 +115,7 @@ class Engine:
             binds.append(f"mount --bind {shlex.quote(str(own))} {path}")
         script = _START.format(
             root=shlex.quote(str(self.root)),
+            data=shlex.quote(str(self.data)),
             socket=self.socket,
             cgroup=self.cgroup,
             binds="\n".join(binds),
