@@ -264,6 +264,21 @@ def test_forgotten_arrivals_are_thrown_away(
     assert not Path(copy.incoming, BACKUPS[0]).exists()
 
 
+def test_empty_folders_do_not_stay(
+    copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that a client made unreadable (O18)."""
+    partial = Path(copy.incoming, "weekly", ".rsync-partial")
+    partial.mkdir(parents=True)
+    partial.chmod(0)
+    partial.parent.chmod(0)
+    server_job.run(copy)
+    assert partial.exists()
+    monkeypatch.setattr(incoming, "INCOMING_DAYS", -1)
+    server_job.run(copy)
+    assert not partial.exists() and not partial.parent.exists()
+
+
 def test_a_missing_folder_is_no_empty_copy(tmp_path: Path) -> None:
     with pytest.raises(ResilienceError, match="is not there"):
         make_store(tmp_path / "none")

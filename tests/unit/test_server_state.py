@@ -422,6 +422,18 @@ def test_a_rotten_backup_is_replaced_by_what_the_ledger_knows(copy: server_store
     assert copy.alarms.all() == {} and server_job.run(daily).alarms == {}
 
 
+def test_bytes_that_never_arrive_make_up_for_no_loss(tmp_path: Path) -> None:
+    """Few backups go, but most bytes, and one that is only announced claims more (O16)."""
+    copy = make_store(tmp_path)
+    files = {path: os.urandom(1000) for path in BACKUPS}
+    files[BACKUPS[0]] = os.urandom(100_000)
+    place(copy, files)
+    values = listed({path: body for path, body in files.items() if path != BACKUPS[0]})
+    values["files"]["daily/chefwell_backup_20251108_030000.dump.gz"] = ["0" * 64, 10**15]
+    result = placement.apply_inventory(copy, values)
+    assert "bytes" in result.refused and held_content(copy) == files
+
+
 def test_rot_is_no_way_around_a_refusal(copy: server_store.Store) -> None:
     """Other content than the ledger knows repairs nothing, and waits like any other change."""
     files = held_content(copy)

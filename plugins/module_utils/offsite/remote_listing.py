@@ -52,7 +52,7 @@ _LIST_SCRIPT = "; ".join(
         'for tier do if test -L "$tier"; then printf "link %s\\0" "$tier"; '
         'elif test -d "$tier"; then '
         '{ find "./$tier" -mindepth 1 -maxdepth 1 -printf "file %y %s %T@ %i %C@ %p\\0" '
-        '|| printf "unreadable %s\\0" "$tier"; } | sort -z -t " " -k 7; '
+        '|| printf "unreadable %s\\0" "$tier"; } | LC_ALL=C sort -z -t " " -k 7; '
         'else printf "missing %s\\0" "$tier"; fi; done',
         'printf "end\\0"',
     )
