@@ -188,8 +188,10 @@ class Entries(Sequence[Entry]):
 
     @overload
     def __getitem__(self, at: int) -> Entry: ...
+
     @overload
     def __getitem__(self, at: slice) -> list[Entry]: ...
+
     def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
         if isinstance(at, slice):
             return [self[number] for number in range(*at.indices(len(self)))]

@@ -261,10 +261,10 @@ class LedgerItems(Mapping[str, LedgerItem]):
                 default=0,
             )
 
-    def get(self, path: str, default: Any = None) -> Any:
+    def get(self, key: str, default: Any = None) -> Any:
         """Return the item of a path, or the default."""
         with self._lock:
-            row = self._rows.get(path)
+            row = self._rows.get(key)
             return default if row is None else self._read(row)
 
     def __getitem__(self, path: str) -> LedgerItem:
