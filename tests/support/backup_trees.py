@@ -27,12 +27,17 @@ def add_backup(tree: Path, tier: str, days_ago: float = 0, size: int = 4000) -> 
     return file
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """The content of every file below a folder by relative path, bookkeeping of a sync included."""
+def contents(folder: Path, *, without: str = "") -> dict[str, bytes]:
+    """The content of every file below a folder by relative path, bookkeeping of a sync included.
+
+    Args:
+        folder: of the files.
+        without: a folder in it that is passed over, for a server may still work in there.
+    """
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file()
+        if not (without and path.relative_to(folder).parts[0] == without) and path.is_file()
     }
 
 

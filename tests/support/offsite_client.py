@@ -113,9 +113,7 @@ def start_sync(settings: SyncSettings) -> subprocess.Popen[str]:
 
 def backups_of(copy: Path) -> dict[str, bytes]:
     """The files of a copy by relative path, without the server's bookkeeping."""
-    return {
-        path: body for path, body in contents(copy).items() if not path.startswith(".chefwell/")
-    }
+    return contents(copy, without=".chefwell")
 
 
 def copied_backups(server: Sshd) -> dict[str, bytes]:
