@@ -21,8 +21,8 @@ FEW, MANY = 1_000, 13_000
 # written at one time weigh more: 700 and 1,300. When every backup was an object, it was 1,300 to
 # 1,500 on the server, and 2,200 to 2,900 on the client.
 MOST = {"server": 1_000, "client": 1_300}
-# Of a sealed backup, which is two files on the server (bench row `offsite_memory_sealed`): with few,
-# 2,100 on the client. When each was an object, it was 3,000 with many.
+# Of a sealed backup, which is two files on the server (bench row `offsite_memory_sealed`). With few
+# it is 2,100 on the client. When each was an object, it was 3,000 with many.
 FEW_SEALED, MANY_SEALED = 500, 5_500
 MOST_SEALED = {"server": 2_000, "client": 2_600}
 
