@@ -12,6 +12,8 @@ import ctypes
 # M_MMAP_THRESHOLD of mallopt(3).
 _MMAP_THRESHOLD = -3
 _LARGE_BYTES = 1 << 18
+# With fewer paths the holes are small, and the kernel's blocks cost more time than they save memory.
+MANY_PATHS = 50_000
 
 
 def give_large_blocks_back() -> None:

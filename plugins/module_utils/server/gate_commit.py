@@ -42,7 +42,8 @@ def _commit(session: GateSession, arguments: list[str]) -> int:
             listed = client_inventory.read(gate_input.text(rest), store)
         except ValueError as error:
             raise ResilienceError(f"the inventory is not JSON: {error}") from error
-        memory.give_large_blocks_back()
+        if len(listed.files) >= memory.MANY_PATHS:
+            memory.give_large_blocks_back()
         with keepalive(b"\n"):
             result = placement.apply_inventory(store, listed, session=arrivals)
     output = {
