@@ -12,7 +12,7 @@ import ctypes
 # M_MMAP_THRESHOLD of mallopt(3).
 _MMAP_THRESHOLD = -3
 _LARGE_BYTES = 1 << 18
-# With fewer paths the holes are small, and the kernel's blocks cost more time than they save memory.
+# With fewer paths the holes are small, and blocks of the kernel cost more than they save.
 MANY_PATHS = 50_000
 
 
