@@ -48,6 +48,16 @@ def copy(tmp_path: Path) -> server_store.Store:
     return store
 
 
+_SHA256 = server_verification.tree_digests.sha256
+
+
+def _fourth_unreadable(path: str) -> str:
+    """The digest of a file, but for one backup that cannot be read."""
+    if path.endswith(BACKUPS[3]):
+        raise OSError(5, "Input/output error", path)
+    return _SHA256(path)
+
+
 class TestAlarms:
     def test_many_at_once(self, tmp_path: Path) -> None:
         """A standing alarm is there after any number of others were raised and cleared (O4)."""
@@ -119,14 +129,7 @@ class TestJob:
         self, copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It is an alarm, and costs no other backup its reading (O8)."""
-        inner = server_verification.tree_digests.sha256
-
-        def sha256(path: str) -> str:
-            if path.endswith(BACKUPS[3]):
-                raise OSError(5, "Input/output error", path)
-            return inner(path)
-
-        monkeypatch.setattr(server_verification.tree_digests, "sha256", sha256)
+        monkeypatch.setattr(server_verification.tree_digests, "sha256", _fourth_unreadable)
         daily = make_store(Path(copy.root), reread_days=1)
         result = server_job.run(daily)
         assert (result.unreadable, result.read, result.failures) == ([BACKUPS[3]], 6, {})
@@ -138,16 +141,9 @@ class TestJob:
         self, copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also where the ledger is lost, so that each one is read (O8)."""
-        inner = server_verification.tree_digests.sha256
-
-        def sha256(path: str) -> str:
-            if path.endswith(BACKUPS[3]):
-                raise OSError(5, "Input/output error", path)
-            return inner(path)
-
         files = held_content(copy)
         os.unlink(os.path.join(copy.state_dir, "ledger.json"))
-        monkeypatch.setattr(server_verification.tree_digests, "sha256", sha256)
+        monkeypatch.setattr(server_verification.tree_digests, "sha256", _fourth_unreadable)
         new = "daily/chefwell_backup_20251108_030000.dump.gz"
         files[new] = content(new)
         put(copy, {new: files[new]})

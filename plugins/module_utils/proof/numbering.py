@@ -16,7 +16,7 @@ import contextlib
 from ..backup.archive_numbers import Numbers
 from ..checks.checks import Evidence
 from ..checks.findings import Finding
-from ..common.messages import Message, _, ngettext
+from ..common.messages import _, ngettext
 from ..database.catalogue import Catalogue
 from ..database.connection import open_connection
 from ..database.postgres import Server
@@ -61,8 +61,7 @@ def evidence(numbers: Numbers, server: Server, database: str, file: str) -> Evid
             " were left out by -n, -N, -t or -T",
             proved,
         )
-        found = Finding("archive.numbers_missing", file, text)
-        return Evidence(_only(), [found], skipped=True)
+        return _left_out(Finding("archive.numbers_missing", file, text))
     behind = numbers.behind - (without_entry - numbers.of_columns)
     # A temporary view of some session has a rule. A table has a key, which counts twice.
     if same_major and not of_extensions and behind > (numbers.tables if before else 0):
@@ -73,8 +72,7 @@ def evidence(numbers: Numbers, server: Server, database: str, file: str) -> Evid
             " none: they were left out by --section",
             behind,
         )
-        found = Finding("archive.section_missing", file, text)
-        return Evidence(_only(), [found], skipped=True)
+        return _left_out(Finding("archive.section_missing", file, text))
     missing = numbers.missing - of_extensions
     if before > 0 and before % 2 and not of_extensions:
         missing = max(missing, 1)
@@ -92,8 +90,9 @@ def evidence(numbers: Numbers, server: Server, database: str, file: str) -> Evid
     return Evidence(text, skipped=True)
 
 
-def _only() -> Message:
-    return _("only a manifest or production shows whether all was dumped")
+def _left_out(found: Finding) -> Evidence:
+    text = _("only a manifest or production shows whether all was dumped")
+    return Evidence(text, [found], skipped=True)
 
 
 def _proved(numbers: Numbers, before: int, of_extensions: int) -> int:
